@@ -4,7 +4,9 @@ Run: ``python -m benchmarks.courses``. CPU time, median of alternating runs, so 
 
 - one posterior of a hazard per infusion, after further data of a trial, and of the two-parameter logistic curve;
 - `next` for a trial with a cohort of three in the middle of the course, by the BLRM of a course and by the BLRM, which waits for
-  complete outcomes; and for the same patients with complete courses.
+  complete outcomes; and for the same patients with complete courses;
+- the same for ten patients who all start on one day, five of them in the middle of the course: cohorts that no design had planned,
+  with several readings of the trial.
 """
 
 from __future__ import annotations
@@ -50,6 +52,19 @@ def patients(cut: int) -> Patients:
     return Patients(tuple(found), (), len(found), (), FIRST + timedelta(days=cut - 1), "0" * 64, keeps_contacts=True)
 
 
+def at_once(*, complete: bool) -> Patients:
+    """Ten patients who start on one day, one with a DLT; of the others five are followed up in part unless all are complete."""
+    found = []
+    for number, (level, days) in enumerate([(1, 84)] * 3 + [(2, days) for days in (40, 84, 84, 70, 50, 20)] + [(1, 56)], start=1):
+        dlt = days == 40
+        followed = 84 if complete and not dlt else days
+        infusions = tuple(FIRST + timedelta(days=day) for day in (0, 28, 56) if day < followed)
+        last, source = FIRST + timedelta(days=followed), (f"row {number}",)
+        known = {"dlt": True, "dlt_date": last, "events": None} if dlt else {"events": ()}
+        found.append(Patient(f"P{number}", level, float(2 ** (level - 1)), infusions, last_contact=last, source=source, **known))
+    return Patients(tuple(found), (), len(found), (), FIRST + timedelta(days=84), "0" * 64, keeps_contacts=True)
+
+
 def medians(*runs: Callable[[int], object]) -> list[float]:
     """Return the median CPU time of each in milliseconds; the first run of each fills its caches."""
     times: list[list[float]] = [[] for _ in runs]
@@ -88,6 +103,9 @@ def main() -> None:
     print(f"next, three part courses: {of_part:.1f} ms")
     print(f"next, the BLRM on the same patients: {of_outcome:.1f} ms (ratio {of_part / of_outcome:.2f})")
     print(f"next, the same patients with complete courses: {of_whole:.1f} ms (ratio {of_part / of_whole:.2f})")
+    some, every = at_once(complete=False), at_once(complete=True)
+    of_some, of_every = medians(lambda _: next_dose(by_course, some), lambda _: next_dose(by_course, every))
+    print(f"next, ten patients at once: {of_some:.1f} ms, with complete courses {of_every:.1f} ms (ratio {of_some / of_every:.2f})")
 
 
 if __name__ == "__main__":

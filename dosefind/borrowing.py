@@ -5,15 +5,17 @@ Trials may be pooled only in a quantity that has the same meaning in all of them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from ._check import NAME, Checked, InputError, Problem, reach
+from .exposure import Interval
 from .models.base import Amounts, Positive
 from .models.hierarchical import Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
+from .models.hierarchical_hazard import HierarchicalHazard, exposed
 from .protocol import Days, Key, Protocol
 from .units import wrong_unit
 from .words import _, n_days
@@ -23,6 +25,7 @@ __all__ = ["Borrowing", "OtherTrial"]
 _POOLED = {
     "first-window": "the DLTs of the first {days} days after one infusion, the only DLTs counted in every trial",
     "windows": "the DLTs in windows of {days} days with a common hazard, a longer window counting as several of them",
+    "infusions": "the hazard of a DLT per infusion, the same for every infusion of a course",
     "as-given": "the DLTs of each trial's own window, as if the windows were the same",
 }
 _CHOICES = "; ".join(f"{name!r}: {words.format(days='n')}" for name, words in _POOLED.items())
@@ -55,8 +58,8 @@ class Borrowing(Checked):
     Attributes
     ----------
     pooled
-        Quantity pooled: the DLTs of the "first-window" in every trial, those over "windows" with a common hazard, or those
-        "as-given".
+        Quantity pooled: the DLTs of the "first-window" in every trial, those over "windows" with a common hazard, the hazard per
+        infusion of "infusions", or the DLTs "as-given".
     dose
         Whether equal doses "per-infusion" or equal "cumulative" doses are comparable across trials.
     reference
@@ -70,7 +73,7 @@ class Borrowing(Checked):
         The trials from which to borrow, by name.
     """
 
-    pooled: Literal["first-window", "windows", "as-given"] | None = Field(default=None, validate_default=True)
+    pooled: Literal["first-window", "windows", "infusions", "as-given"] | None = Field(default=None, validate_default=True)
     dose: Literal["per-infusion", "cumulative"]
     reference: Positive
     exchangeable: Exchangeable
@@ -90,8 +93,21 @@ class Borrowing(Checked):
             raise ValueError("dose = 'cumulative' contradicts pooled = 'first-window', which ends before a second infusion")
         return self
 
-    def model(self, protocol: Protocol) -> HierarchicalLogistic:
+    @property
+    def by_infusion(self) -> bool:
+        """Return whether the hazard per infusion is pooled, whose model can use parts of courses."""
+        return self.pooled == "infusions"
+
+    def model(self, protocol: Protocol, courses: Sequence[Interval] = ()) -> HierarchicalLogistic:
         """Return the model of the protocol's trial, which comes first, and the others.
+
+        Parameters
+        ----------
+        protocol
+            The protocol.
+        courses
+            Courses of the protocol's own trial as far as they have been followed up, which take the place of its counts if the
+            hazard per infusion is pooled.
 
         Raises
         ------
@@ -104,21 +120,32 @@ class Borrowing(Checked):
                 raise InputError(Problem(f"trials.{name}", name, "is the protocol's own trial: state other trials only"))
             if (wrong := wrong_unit(trial.unit, protocol.doses.unit)) is not None:
                 raise InputError(Problem(f"trials.{name}.unit", trial.unit, wrong))
-        return HierarchicalLogistic(
-            pooled=self._words(protocol),
-            trials=tuple(
+        cumulative = self.dose == "cumulative"
+        settings: dict[str, Any] = {
+            "pooled": self._words(protocol),
+            "trials": tuple(
                 TrialDoses(
                     name=name,
                     doses=trial.doses,
-                    infusions=trial.infusions if self.dose == "cumulative" else 1,
-                    windows=trial.dlt_window_days / self._days(protocol) if self.pooled == "windows" else 1.0,
+                    infusions=trial.infusions if cumulative else 1,
+                    windows=self._times(trial, protocol),
                 )
                 for name, trial in {own: _own(protocol), **self.trials}.items()
             ),
-            reference=self.reference,
-            exchangeable=self.exchangeable,
-            exnex=self.exnex,
-        )
+            "reference": self.reference,
+            "exchangeable": self.exchangeable,
+            "exnex": self.exnex,
+        }
+        if self.by_infusion:
+            return HierarchicalHazard(**settings, courses=exposed(courses, cumulative=cumulative))
+        return HierarchicalLogistic(**settings)
+
+    def _times(self, trial: OtherTrial, protocol: Protocol) -> float:
+        """Return how many times the hazard to which the parameters refer is that of a trial's DLT window."""
+        if self.by_infusion:
+            # The sum of the amounts is one dose.
+            return 1.0 if self.dose == "cumulative" else float(trial.infusions)
+        return trial.dlt_window_days / self._days(protocol) if self.pooled == "windows" else 1.0
 
     def warnings(self, protocol: Protocol) -> list[str]:
         """Return cautions about results that borrow."""
@@ -133,22 +160,31 @@ class Borrowing(Checked):
                 "given must refer to the same days. The predicted conclusion of the trial is also based on them."
             ),
             "windows": _("The windows differ ({windows}): a constant hazard over them is an assumption.{prior}"),
+            "infusions": _(
+                "The windows differ ({windows}): the same hazard in every infusion, and none after its interval, is an "
+                "assumption.{prior}"
+            ),
             "as-given": _("DLT rates over different windows ({windows}) are pooled although they are different quantities."),
         }[self.pooled or "as-given"]
         days = self._days(protocol)
-        return [caution.format(days=days, windows=listed, prior=self._prior_over_windows(windows, days))]
+        return [caution.format(days=days, windows=listed, prior=self._prior_over_windows(windows, days, protocol))]
 
-    def _prior_over_windows(self, windows: Mapping[str, int], days: int) -> str:
+    def _prior_over_windows(self, windows: Mapping[str, int], days: int, protocol: Protocol) -> str:
         """Return the meaning of the prior, which refers to one window, in longer windows, as a further sentence."""
-        if self.pooled != "windows":
+        if self.pooled not in ("windows", "infusions") or (self.by_infusion and self.dose == "cumulative"):
             return ""
         # For one window at the medians: log(1 - p).
-        log_free = -np.logaddexp(0.0, self.exchangeable.mu.mean[0])
-        rates = {name: -np.expm1(log_free * long / days) for name, long in windows.items() if long > days}
+        log_alpha = self.exchangeable.mu.mean[0]
+        log_free = -np.exp(log_alpha) if self.by_infusion else -np.logaddexp(0.0, log_alpha)
+        trials = {protocol.record.id: _own(protocol), **self.trials}
+        times = {name: self._times(trial, protocol) for name, trial in trials.items()}
+        rates = {name: -np.expm1(log_free * number) for name, number in times.items() if number > 1}
         each = _("{rate} in {days}")
         listed = ", ".join(each.format(rate=f"{rate:.2f}", days=n_days(windows[name])) for name, rate in rates.items())
         sentence = _(" Prior DLT rate at the reference dose: {rate} in {days}, {others}.")
-        return sentence.format(rate=f"{-np.expm1(log_free):.2f}", days=n_days(days), others=listed)
+        if self.by_infusion:
+            sentence = _(" Prior DLT rate at the reference dose: {rate} per infusion, {others}.")
+        return sentence.format(rate=f"{-np.expm1(log_free):.2f}", days=n_days(days), others=listed) if rates else ""
 
     def variants(self, protocol: Protocol) -> Iterator[tuple[str, str, Self]]:
         """Yield borrowing that differs in one assumption: the assumption, its value, the changed settings."""
@@ -172,18 +208,20 @@ class Borrowing(Checked):
                 update = {"dose": dose, "reference": self.reference * times, "pooled": pooled}
                 yield "dose scale", dose, self.model_copy(update=update)
         for pooled in _POOLED:
-            if pooled not in (self.pooled, "first-window"):
+            # Without a trial of several infusions, the hazard per infusion is that of the windows as given.
+            several = max(infusions, *(trial.infusions for trial in self.trials.values())) > 1
+            if pooled not in (self.pooled, "first-window") and (pooled != "infusions" or several):
                 yield "what is pooled", pooled, self.model_copy(update={"pooled": pooled})
 
     def _words(self, protocol: Protocol) -> str:
         scale = "cumulative doses" if self.dose == "cumulative" else "doses of one infusion"
         words = f"{_POOLED[self.pooled or 'as-given'].format(days=self._days(protocol))}, at equal {scale}"
-        return words if self.pooled != "windows" else f"{words}; windows: {self._windows(protocol)}"
-
-    def _windows(self, protocol: Protocol) -> str:
-        """Return the number of windows of each trial."""
+        number = {"windows": "windows", "infusions": "infusions"}.get(self.pooled or "")
+        if number is None or (self.by_infusion and self.dose == "cumulative"):
+            return words
         trials = {protocol.record.id: _own(protocol), **self.trials}
-        return ", ".join(f"{name} {trial.dlt_window_days / self._days(protocol):g}" for name, trial in trials.items())
+        each = ", ".join(f"{name} {self._times(trial, protocol):g}" for name, trial in trials.items())
+        return f"{words}; {number}: {each}"
 
     def _days(self, protocol: Protocol) -> int:
         """Return the shortest DLT window."""
@@ -212,6 +250,6 @@ def _own(protocol: Protocol) -> OtherTrial:
     return OtherTrial(
         doses=protocol.doses.amounts,
         unit=protocol.doses.unit,
-        infusions=len(protocol.treatment.infusion_days),
+        infusions=protocol.treatment.planned_infusions,
         dlt_window_days=protocol.treatment.dlt_window_days,
     )

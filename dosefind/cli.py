@@ -182,18 +182,29 @@ def _given(outcomes: str | None, data: Path | None, protocol: Protocol) -> Any:
 
 
 def _from_patients(
-    trial: Trial, patients: Path, events: Path | None, as_of: datetime | None, *, borrows: bool, samples: bool
+    trial: Trial,
+    patients: Path,
+    events: Path | None,
+    as_of: datetime | None,
+    *,
+    curve: str | None,
+    borrows: bool,
+    samples: bool,
 ) -> tuple[list[Cohort], dict[str, Any]]:
     """Return the cohorts of a table of patients, with everything else of them that an analysis uses."""
     from .evaluability import evaluate
     from .intake import read_patients
+    from .models import Hazard
 
     read = read_patients(patients, trial.protocol, events=events, progress=_progress("rows"))
     evaluated = evaluate(read, trial.protocol, None if as_of is None else as_of.date())
     rest: dict[str, Any] = {"others": evaluated.beside(), "weighted": evaluated.weighted}
     if not borrows:
         rest["administered"] = evaluated.administered
-    if not (borrows or samples):
+    by_infusion = borrows and trial.borrowing is not None and trial.borrowing.by_infusion
+    # A sampled hazard without its courses would be another answer to the same question: the analysis refuses them.
+    hazard = isinstance(trial.curves.get(curve or next(iter(trial.curves), "")), Hazard)
+    if by_infusion or not (borrows or (samples and not hazard)):
         rest["courses"] = evaluated.courses
     return evaluated.cohorts(), rest
 
@@ -560,7 +571,8 @@ def analyze(
     if patients is not None:
         if outcomes is not None or data is not None:
             raise click.UsageError("--patients excludes --outcomes and --data.")
-        known, rest = _from_patients(trial, patients, events, as_of, borrows=bool(borrow), samples=engine == "nuts")
+        read = {"curve": curve, "borrows": bool(borrow), "samples": engine == "nuts"}
+        known, rest = _from_patients(trial, patients, events, as_of, **read)
     elif events is not None or as_of is not None:
         raise click.UsageError("--events and --as-of need --patients.")
     found = tasks.analyze(
@@ -1129,6 +1141,7 @@ _NEXT = (
     "serious",
     "safety",
     "audit",
+    "courses",
     "designs",
     "what-if",
     "completions",

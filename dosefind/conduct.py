@@ -698,12 +698,31 @@ def _gate_starts(trial: _Trial, level: int) -> list[Start]:
     # Nobody knows how long a patient without data has been followed.
     start = [NEVER if status.unresolved and status.open else status.first.toordinal() for status in treated]
     known, pending = [status.counts and not status.open for status in treated], [status.open for status in treated]
-    columns = [np.array(values)[:, None] for values in ([status.level or -1 for status in treated], start, known, pending)]
+    levels = [status.level or -1 for status in treated]
+    level_of, start_of, known_of, pending_of = (np.array(values)[:, None] for values in (levels, start, known, pending))
     latest = np.array([max(treated, key=lambda status: status.first).level])
     window = trial.protocol.treatment.dlt_window_days
-    found = gated(columns[0], columns[1], columns[2], columns[3], latest, np.array([level]), gates=gates, window=window)
+    infused = None
+    if gates.infused is not None:
+        infused = np.array([_infused(trial, status, gates.infused.number) for status in treated])[:, None]
+    own = {"gates": gates, "window": window, "infused": infused}
+    found = gated(level_of, start_of, known_of, pending_of, latest, np.array([level]), **own)
     days = {name: int(day[0]) for name, day in zip(Gated._fields, found, strict=True) if day[0] != NO_WAIT}
     return [Start(None if day >= NEVER else date.fromordinal(day), _(_GATES[name])) for name, day in days.items()]
+
+
+def _infused(trial: _Trial, status: Status, number: int) -> int:
+    """Return the day on which a patient has had an infusion or is to have it as planned, `NEVER` if there is none."""
+    evaluated = trial.evaluated
+    patient = next(patient for patient in evaluated.patients if patient.subject == status.subject)
+    given = [day for day, amount in zip(patient.infusions, patient.administered, strict=True) if amount > 0]
+    if len(given) >= number:
+        return given[number - 1].toordinal()
+    if not status.open or patient.left_treatment is not None or patient.discontinued is not None or status.unresolved:
+        return NEVER
+    planned = status.first + timedelta(days=trial.protocol.treatment.infusion_days[number - 1] - 1)
+    # One that is overdue is not given before the next day.
+    return max(planned, evaluated.as_of + timedelta(days=1)).toordinal()
 
 
 _GATES = {
@@ -712,6 +731,7 @@ _GATES = {
         "every pending patient at the current dose is followed for the stated part of the DLT window before escalation"
     ),
     "one_followed": marked("one patient at the current dose is followed for the stated days before escalation"),
+    "infused": marked("too few patients at the current dose have had the stated infusion for escalation"),
     "suspend_pending": marked("more than the stated share of the patients at the current dose is pending"),
 }
 

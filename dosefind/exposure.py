@@ -154,16 +154,19 @@ def intervals_of(
 def _with_planned(infusions: Sequence[tuple[float, float]], interval_days: Sequence[int]) -> list[tuple[float, float]]:
     """Return infusions with the planned ones that were not given, with amount 0.
 
-    One was not given if the next is more than one and a half intervals later, or if the course has no further one.
+    If fewer were given than planned, one was not given where the next is more than one and a half intervals later, or where the
+    course has no further one. If all were given, those that came late were delayed.
     """
     found: list[tuple[float, float]] = []
+    not_given = len(interval_days) - len(infusions)
 
     def length() -> int:
         return interval_days[min(len(found), len(interval_days)) - 1]
 
     for start, amount in infusions:
-        while found and start - found[-1][0] > 1.5 * length():
+        while found and not_given > 0 and start - found[-1][0] > 1.5 * length():
             found.append((found[-1][0] + length(), 0.0))
+            not_given -= 1
         found.append((start, amount))
     while len(found) < len(interval_days):
         found.append((found[-1][0] + length(), 0.0))

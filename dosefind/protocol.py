@@ -1080,6 +1080,7 @@ class Protocol(Settings):
         self._check_levels()
         self._check_pause()
         self._check_least()
+        self._check_gates()
         self._check_assumed()
         self._check_onset()
         if self.utility is not None:
@@ -1142,6 +1143,13 @@ class Protocol(Settings):
         if sum(onset.interval_days) > self.treatment.dlt_window_days:
             allowed = f"must have a sum of at most {self.treatment.dlt_window_days}, the days of the DLT window"
             raise InputError(Problem("onset.interval_days", list(onset.interval_days), allowed))
+
+    def _check_gates(self) -> None:
+        """Check that the infusion of a gate is planned within the DLT window."""
+        infused, planned = None if self.gates is None else self.gates.infused, self.treatment.planned_infusions
+        if infused is not None and infused.number > planned:
+            allowed = f"must be at most {planned}, the number planned within the DLT window"
+            raise InputError(Problem("gates.infused.number", infused.number, allowed))
 
     def _check_least(self) -> None:
         """Check that the minimum exposure and follow-up can be reached within the DLT window."""

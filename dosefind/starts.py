@@ -119,6 +119,7 @@ class Gated(NamedTuple):
     complete: np.ndarray
     each_pending: np.ndarray
     one_followed: np.ndarray
+    infused: np.ndarray
     suspend_pending: np.ndarray
 
     @property
@@ -137,6 +138,7 @@ def gated(
     *,
     gates: Gates,
     window: int,
+    infused: np.ndarray | None = None,
 ) -> Gated:
     """Return the days until which the gates hold back the next patient at a level.
 
@@ -150,13 +152,15 @@ def gated(
         Dose level of the latest patient, -1 before the first; level of the next patient.
     gates, window
         The gates, and the days in the DLT assessment period.
+    infused : (patients, trials) integer array
+        Day on which each patient has had the infusion of ``gates.infused``, or will have it; `NEVER` for a patient who will not.
     """
     here = level > 0
     at = here & (level == latest)
     pending, known = at & pending, (at & known).sum(axis=0)
     up = (wanted > np.where(here, level, -1).max(axis=0, initial=-1)) & here.any(axis=0)
     nothing = np.full(len(wanted), NO_WAIT)
-    complete = each_pending = one_followed = suspend_pending = nothing
+    complete = each_pending = one_followed = infusion = suspend_pending = nothing
     if gates.complete is not None:
         complete = np.where(up & (known < gates.complete) & pending.any(axis=0), NEVER, NO_WAIT)
     if (followed := gates.days_each_pending(window)) is not None:
@@ -165,10 +169,15 @@ def gated(
     if gates.one_followed is not None:
         first = np.where(here & (level >= latest), start, NEVER).min(axis=0, initial=NEVER)
         one_followed = np.where(up, first + gates.one_followed, NO_WAIT)
+    if gates.infused is not None and infused is not None:
+        there = np.sort(np.where(at, infused, NEVER), axis=0)
+        # The first so many patients; without them it is an outcome that lifts the gate, if one is pending.
+        last = there[gates.infused.patients - 1] if len(there) >= gates.infused.patients else np.full(len(wanted), NEVER)
+        infusion = np.where(up & ((last < NEVER) | pending.any(axis=0)), last, NO_WAIT)
     if gates.suspend_pending is not None:
         waiting = pending.sum(axis=0)
         suspend_pending = np.where(waiting > gates.suspend_pending * (known + waiting), NEVER, NO_WAIT)
-    return Gated(complete, each_pending, one_followed, suspend_pending)
+    return Gated(complete, each_pending, one_followed, infusion, suspend_pending)
 
 
 def _last(found: np.ndarray) -> np.ndarray:

@@ -414,7 +414,7 @@ def _mean_over_draws(walked: Lattice, named: np.ndarray, state: States, now: Pos
     ends = walked.ends
     future = Lattice(walked.design, walked.n_doses, replace(ends, n=ends.n - state.n, y=ends.y - state.y))
     # A rate of a draw can exceed 1 by its rounding.
-    p = np.minimum(probabilities(now.curve, now.draws(_DRAWS)), 1).reshape(-1, walked.n_doses)
+    p = np.minimum(probabilities(now.curve.counted, now.draws(_DRAWS)), 1).reshape(-1, walked.n_doses)
     blocks = np.array_split(p, max(1, len(p) * len(ends.n) // 2**22))
     chances = np.concatenate([future.probabilities(block).T @ named for block in blocks])
     # The smallest effective sample size of any parameter stands for that of every choice; the draws taken are no more than these.

@@ -383,6 +383,23 @@ class Discontinuation(Checked):
             return window * np.log1p(-np.asarray(uniform, float)) / math.log1p(-chance)
 
 
+class Infused(Checked):
+    """A number of patients who have had an infusion of the course.
+
+    Attributes
+    ----------
+    number
+        Number of the infusion in the course, from 2.
+    patients
+        Number of patients.
+    """
+
+    number: Annotated[int, Field(ge=2, le=100, strict=True)] = Field(description=marked("number of the infusion, from 2"))
+    patients: Annotated[int, Field(ge=1, le=100, strict=True)] = Field(
+        default=1, description=marked("number of patients who have had it")
+    )
+
+
 class Gates(Checked):
     """Conditions for the first patient at a dose above the current one, for designs that decide with pending outcomes.
 
@@ -394,6 +411,8 @@ class Gates(Checked):
         Share of the DLT assessment period for which every pending patient at the current dose has been followed.
     one_followed
         Days for which one patient at the current dose or above has been followed.
+    infused
+        Patients at the current dose who have had an infusion of the course; as many as there are if no further outcome is pending.
     suspend_pending
         Accrual is suspended if more than this share of the patients at the current dose is pending.
     """
@@ -407,6 +426,9 @@ class Gates(Checked):
     )
     one_followed: Annotated[int, Field(ge=1, le=3650, strict=True)] | None = Field(
         default=None, description=marked("days for which one patient at the dose or above is followed before escalation")
+    )
+    infused: Infused | None = Field(
+        default=None, description=marked("patients at the current dose who have had an infusion of the course before escalation")
     )
     suspend_pending: Share | None = Field(
         default=None, description=marked("accrual is suspended if more than this share of the patients at the dose is pending")

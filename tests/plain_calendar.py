@@ -10,6 +10,11 @@ from dosefind.operating.simulation import CHUNK, Latent
 from dosefind.trial import COUNT, States, TimedStates
 
 
+def clock_days(clock, number):
+    """Days from the first infusion to that of this number."""
+    return clock.treatment.infusion_days[number - 1] - 1
+
+
 @dataclass
 class Person:
     start: int
@@ -106,6 +111,13 @@ class PlainTrial:
         if gates.each_pending is not None:
             least = math.ceil(gates.each_pending * self.clock.window)
             if any(day - person.start < least for person in pending):
+                return False
+        if gates.infused is not None:
+            after = clock_days(self.clock, gates.infused.number)
+            # Who leaves, or has a DLT, on the day of an infusion does not have it.
+            had = [person for person in here if person.start + after <= day and person.known > person.start + after]
+            will = [person for person in pending if person.start + after > day]
+            if len(had) < gates.infused.patients and (pending or len(had) + len(will) >= gates.infused.patients):
                 return False
         first = min(person.start for person in self.people if person.dose >= latest)
         return gates.one_followed is None or day - first >= gates.one_followed

@@ -12,6 +12,7 @@ import dosefind as dsf
 from dosefind.cli import main
 from dosefind.operating.calendar import Clock, run
 from dosefind.outcomes import Rates
+from dosefind.show.content import as_string
 from dosefind.show.pages.calendar import Calendar, calendar
 from dosefind.show.terminal import as_lines
 
@@ -291,3 +292,13 @@ def test_a_selected_design_is_shown_and_a_ramp_is_read_back(tmp_path):
     assert f"{float(own.days_decided.sel(accrual=2.0, scenario='middle is MTD')):.0f} days" in as_lines(calendar(own))
     made.to_netcdf(tmp_path / "made.nc")
     assert dsf.read_result(tmp_path / "made.nc").attrs["ramp"] == made.attrs["ramp"]
+
+
+def test_a_primary_design_that_decides_with_pending_outcomes_is_compared_with_one_that_waits():
+    """Not with itself; without any other, only its decisions are stated."""
+    for designs, compared in ((("rolling-6", "3+3"), "3+3"), (("rolling-6",), None)):
+        found = dsf.calendar(few(designs=designs), n_trials=50, per_28_days=[2.0])
+        assert found.attrs["primary_design"] == "rolling-6"
+        (gain,) = (words for words in map(as_string, Calendar(found, 0).answers()) if "pending" in words)
+        assert ("compared with" in gain) == (compared is not None)
+        assert compared is None or f"compared with {compared}" in gain

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import dosefind as dsf
+from benchmarks import course_designs
 from dosefind.config import build_designs
 from dosefind.exposure import intervals_of, planned_days
 from dosefind.operating.calendar import Clock, run
@@ -119,6 +120,13 @@ CASES = {
         "limits": {"cohort_size": 1},
         "treatment": {"no_overlap": False},
     },
+    "second infusion of two patients": {
+        "design": {"completed_below": False},
+        "limits": {"cohort_size": 1},
+        "gates": {"infused": {"number": 2, "patients": 2}},
+        "discontinuation": {"dropout": 0.3},
+        "treatment": {"no_overlap": False},
+    },
     "leaving": {"discontinuation": {"dropout": 0.3}, "treatment": {"no_overlap": False}},
     "follow-up, trend": {
         "design": {"accumulation": "carry-over", "rho": 0.3, "follow_up_share": 0.1},
@@ -149,7 +157,7 @@ def compare(case, trials, seed):
         assert found == [plain.end - first, plain.turned_away, plain.waited], where
 
 
-@pytest.mark.parametrize("case", ["as written", "cohorts, overlap"])
+@pytest.mark.parametrize("case", ["as written", "cohorts, overlap", "second infusion of two patients"])
 def test_trials_are_those_of_a_plain_loop_over_days(case):
     compare(case, 1, 1)
 
@@ -187,6 +195,13 @@ class Replayed(Course):
 REPLAYED = {
     "as written": {"accrual": 1.0, "limits": {"cohort_size": 1, "max_n": 6}},
     "overlap": {"accrual": 1.5, "limits": {"cohort_size": 1, "max_n": 6}, "treatment": {"no_overlap": False}},
+    "second infusion of two patients": {
+        "accrual": 1.5,
+        "design": {"completed_below": False},
+        "limits": {"cohort_size": 1, "max_n": 6},
+        "gates": {"infused": {"number": 2, "patients": 2}},
+        "treatment": {"no_overlap": False},
+    },
     "cohorts": {"accrual": 1.0, "limits": {"max_n": 6}},
     "cohorts, overlap": {"accrual": 1.5, "limits": {"max_n": 6}, "treatment": {"no_overlap": False}},
 }
@@ -210,3 +225,36 @@ def test_trial_is_decided_by_next_as_by_the_calendar(case):
 @pytest.mark.parametrize("case", REPLAYED)
 def test_trials_are_decided_by_next_as_by_the_calendar(case):
     replay(case, 3, 4)
+
+
+# The stored figures of the documentation ------------------------------------------------------------------------------------------
+
+
+def stored_again(pattern, designs):
+    """The stored rows of these designs, each with its figures worked out again."""
+    kept = {row["name"]: row for row in course_designs.stored()}
+    for row in course_designs.of_designs(pattern, course_designs.TRIALS, {name: course_designs.DESIGNS[name] for name in designs}):
+        before = kept[row["name"]]
+        assert row.keys() == before.keys()
+        for key, value in row.items():
+            # 1e-9: rounding by another number of threads or another machine.
+            assert value == (before[key] if isinstance(value, str) else pytest.approx(before[key], abs=1e-9)), (row["name"], key)
+
+
+def test_stored_figures_of_designs_on_complete_courses():
+    stored_again("sensitising", ["3+3", "rolling-6"])
+
+
+@pytest.mark.slow
+def test_stored_figures_of_the_design_of_a_course():
+    stored_again("late", ["BLRM-course"])
+
+
+def test_stored_figures_are_of_every_design_and_hazard():
+    names = {row["name"] for row in course_designs.stored() if not row["name"].startswith("borrowing/")}
+    each = [*course_designs.DESIGNS, course_designs.OVERLAP]
+    assert names == {f"{pattern}/{design}" for pattern in course_designs.PATTERNS for design in each}
+    for row in course_designs.stored():
+        # Every simulated figure has an error.
+        if row["name"].partition("/")[2] in ("BLRM-course", course_designs.OVERLAP):
+            assert all(row[f"{name}_se"] > 0 for name in course_designs.FIGURES)

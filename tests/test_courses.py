@@ -1,21 +1,24 @@
 """Courses of infusions in conduct: from patients to exposure, decisions with parts of courses, and the course in an analysis."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import dosefind as dsf
 from dosefind.cli import main
+from dosefind.days import Days
 from dosefind.evaluability import evaluate
 from dosefind.patients import Patient
 from dosefind.show.pages.next_dose import next_dose as page_of
 from dosefind.show.terminal import as_lines
 from dosefind.tasks.next_dose import next_dose
-from dosefind.timing import Onset
 
 from .contract import check_design
 from .made_up import day, event, protocol, trial
 from .peers import ROOT, published
+from .planted import faults
 
 REFS = {item["id"]: item for item in published("time_refs")["items"]}
 CURVES = {"hazard": {"kind": "hazard", "prior": {"mean": [-3.349, 0.0], "sd": [2.0, 1.0]}}}
@@ -114,6 +117,60 @@ def test_open_events_end_exposure_before_them():
     assert undated.intervals == ()
 
 
+def test_partial_date_of_a_dlt_is_its_earliest_day():
+    """The exposure before it is not known to be without a DLT on any later day."""
+    february = Days("2024-02", date(2024, 2, 1), date(2024, 2, 29))
+    events = event(32), event(None)._replace(days=february)
+    dated, partial = (only(patient("P1", 2, 1, 29, 57, events=(found,))) for found in events)
+    assert (dated.days, partial.days, partial.dlt) == (31, 31, True)
+    assert partial.intervals == dated.intervals
+    column = only(patient("P1", 2, 1, 29, 57, dlt=True, dlt_days=february, events=None))
+    assert column.intervals == dated.intervals
+
+
+ODD = {
+    "infused on one day": [patient("A", 1, 1, last_contact=1)],
+    "discontinued on the first day": [patient("A", 1, 1, discontinued=1, reason="withdrew")],
+    "infused after discontinuing": [patient("A", 1, 1, 41, discontinued=20, reason="withdrew", last_contact=60)],
+    "event after discontinuing": [patient("A", 1, 1, discontinued=20, reason="withdrew", last_contact=60, events=(event(41),))],
+    "event before the first infusion": [patient("A", 1, 5, 33, last_contact=60, events=(event(4),))],
+    "event on the last day": [patient("A", 1, 1, 29, 57, last_contact=90, events=(event(85),))],
+    "event a day later": [patient("A", 1, 1, 29, 57, last_contact=90, events=(event(86),))],
+    "infused after the window": [patient("A", 1, 1, 29, 147, last_contact=150)],
+    "four infusions": [patient("A", 1, 1, 21, 41, 61, last_contact=90)],
+    "delayed": [patient("A", 1, 1, 44, 72, last_contact=90)],
+    "two DLTs": [patient("A", 1, 1, 29, 57, last_contact=90, events=(event(50, row=1), event(10, row=2)))],
+    "DLTs on the first day": [patient(f"P{n}", 1, 1, last_contact=5, events=(event(1, row=n),)) for n in (1, 2, 3)],
+    "top dose only": [patient(f"P{n}", 3, 1, last_contact=40) for n in (1, 2)],
+    "tiny amount": [patient("A", 1, 1, 29, amounts=(1.0, 1e-6), last_contact=60)],
+    "all at once": [patient(f"P{n}", 1 + n % 3, 1, last_contact=30) for n in range(9)],
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_courses(name):
+    """Every patient has a course, no share is outside 0 to 1, a DLT has one interval with a hazard, and there is an answer."""
+    made, people = config({"course": DESIGNS["course"]}), trial(*ODD[name], last=150)
+    evaluated = evaluate(people, made)
+    found = next_dose(made, people)
+    assert [one.subject for one in evaluated.courses] == [one.subject for one in evaluated.statuses]
+    for course in evaluated.courses:
+        assert sum(interval.events for interval in course.intervals) == course.dlt
+        assert all(0 <= interval.exposure + interval.until_events <= 1 for interval in course.intervals)
+    assert all(0 <= share <= 1 for share in found.extrapolated)
+    assert found.proposal.action in ("start", "fill", "escalate", "stay", "de-escalate", "stop", "wait", "hold")
+
+
+@pytest.mark.parametrize("name", ["infused on one day", "four infusions", "tiny amount"])
+def test_analysis_of_odd_courses(name):
+    made = config({"course": DESIGNS["course"]})
+    evaluated = evaluate(trial(*ODD[name], last=150), made)
+    summary = dsf.analyze(made, evaluated.cohorts(), curve="hazard", courses=evaluated.courses, predicts=False).summary
+    assert np.all((summary["extrapolated"] >= 0) & (summary["extrapolated"] <= 1))
+    assert np.all(np.diff(summary["mean"]) > 0)
+    assert np.all((summary["p_over"] >= 0) & (summary["p_over"] <= 1))
+
+
 def test_patients_without_information():
     assert only(patient("P1", 2, 1, 29, events=None), last=30).left_out == "no information on DLTs"
     recorded = only(patient("P1", 2, 1, 29, 57, evaluable=False))
@@ -167,6 +224,30 @@ def test_first_at_a_dose_waits_for_a_completed_course():
     assert (early.proposals["course"].action, early.proposals["course"].level) == ("escalate", 2)
 
 
+def test_gate_of_an_infusion():
+    """Two patients have had infusion 2 before the first patient at the next dose: as given, and otherwise as planned."""
+    free = {"course": {"kind": "blrm-course", "completed_below": False}}
+
+    def start(*people, last, patients=2):
+        gates = {"infused": {"number": 2, "patients": patients}}
+        found = next_dose(config(free, gates=gates, treatment={"no_overlap": False}), trial(*people, last=last))
+        assert (found.proposal.action, found.proposal.level) == ("escalate", 2)
+        return found.start.day
+
+    # On days 29 and 30, the third patient on day 31.
+    assert start(*three(1, 1, cut=25), last=25) == day(30)
+    assert start(*three(1, 1, cut=25), last=25, patients=3) == day(31)
+    assert start(*three(1, 1, cut=35), last=35) <= day(35)
+    # One that is overdue is not given today, and a patient who left has none.
+    late = [patient("A", 1, 1, 29, last_contact=40), *(patient(name, 1, 2, last_contact=40) for name in "BC")]
+    assert start(*late, last=40) == day(41)
+    left = [patient("A", 1, 1, 29, last_contact=40), patient("B", 1, 2, discontinued=20, reason="withdrew")]
+    left += [patient("C", 1, 20, last_contact=40), patient("D", 1, 21, last_contact=40)]
+    assert start(*left, last=40) == day(48)
+    with pytest.raises(dsf.InputError, match=r"gates.infused.number = 4.*at most 3"):
+        config(gates={"infused": {"number": 4}})
+
+
 def test_dlt_of_a_part_course_counts_at_once():
     people = [*three(1, 1, cut=85), *three(2, 86, cut=120)]
     before = next_dose(config(), trial(*people, last=120)).proposals["course"]
@@ -199,12 +280,57 @@ def test_all_courses_complete_is_the_design_on_counts(number):
     assert by_exposure.reason.split(";")[0] == by_counts.reason.split(";")[0]
 
 
-def test_waiting_by_date():
-    """On later dates the remaining infusions are taken as given, and follow-up as complete."""
-    made = config(onset=Onset().model_dump(exclude_unset=True))
-    found = next_dose(made, trial(*three(1, 1, cut=60), last=60))
-    dates = found.waiting.dates if hasattr(found.waiting, "dates") else found.waiting.table
-    assert len(dates)
+def pending_three(last):
+    infusions = (1, 29) if last > 29 else (1,)
+    return trial(*(patient(f"1-{number}", 1, *infusions, last_contact=last) for number in (1, 2, 3)), last=last)
+
+
+def test_decisions_on_later_dates_have_the_exposure_of_these_dates():
+    """No outcome becomes known between two dates, but exposure does: on each the decision is that of the patients on that day."""
+    early = {"course": {"kind": "blrm-course", "completed_below": False, "prior": {"mean": [-2.8, 0.0], "sd": [2.0, 1.0]}}}
+    made = config(early, gates={"one_followed": 60, "each_pending": 0.1}, treatment={"no_overlap": False})
+    dates = next_dose(made, pending_three(5)).waiting.dates
+    assert [(one.day - day(1)).days for one in dates[:2]] == [9, 60]
+    for one, level in zip(dates[:2], (1, 2), strict=True):
+        # Without a DLT, which is most probable, and on the day itself.
+        likely = max(one.decisions, key=one.decisions.get)
+        assert (likely.words, one.decisions[likely]) == (f"level {level}", pytest.approx(1 - one.new_dlt, abs=1e-9))
+        then = next_dose(made, pending_three(1 + (one.day - day(1)).days))
+        assert then.proposal.level == level
+
+
+def by_grid(exposure, events, hazards):
+    """Expectation over the posterior of a hazard per infusion of exp(-sum of hazards), by level, by sums over a fine grid."""
+    a, b = np.meshgrid(np.linspace(-14, 7, 700), np.linspace(-6, 6, 500), indexing="ij")
+    weight = np.exp(-(((a + 3.349) / 2) ** 2) / 2 - b**2 / 2)
+    free = np.zeros_like(a)
+    for level, dose in enumerate((1.0, 2.0, 4.0)):
+        log_h = np.minimum(a + np.exp(b) * np.log(dose / 2), 14)
+        weight = weight * np.exp(events[level] * log_h - exposure[level] * np.exp(log_h))
+        free = free - hazards[level] * np.exp(log_h)
+    return (weight * np.exp(free)).sum() / weight.sum()
+
+
+def test_probability_of_a_dlt_by_a_later_date():
+    """With all courses so far, also of those who left: 1 - E[exp(-hazards until then)], patient by patient."""
+    people = [
+        patient("A", 1, 1, 29, 57, last_contact=85),
+        patient("B", 2, 1, 29, last_contact=50, events=(event(41, row=1),)),
+        patient("C", 2, 30, 58, last_contact=80, discontinued=75, reason="withdrew"),
+        patient("D", 2, 40, 68, last_contact=90),
+        patient("E", 1, 60, 88, last_contact=90),
+    ]
+    found = next_dose(config({"course": DESIGNS["course"]}), trial(*people, last=90))
+    exposure = [3 + 30 / 28, 40 / 28 + 45 / 28 + 50 / 28, 0]
+    dates = {(one.day - day(90)).days: one for one in found.waiting.dates}
+    ends = {"D": 124 - 90, "E": 144 - 90}
+    assert found.waiting.by_courses
+    assert {ends["D"], ends["E"]} <= dates.keys()
+    for days, one in dates.items():
+        ahead = [min(days, ends["E"]) / 28, min(days, ends["D"]) / 28, 0]
+        expected = 1 - by_grid(exposure, [0, 1, 0], ahead)
+        # The plain sum errs by up to 2e-7 at the edges of its box.
+        assert one.new_dlt == pytest.approx(expected, abs=1e-6), days
 
 
 # Targets and periods ---------------------------------------------------------------------------------------------------------
@@ -220,6 +346,24 @@ def test_target_of_an_infusion():
     assert max(by_infusion.admissible) >= max(by_course.admissible)
     with pytest.raises(dsf.InputError, match=r"target.over.*0\.578 per course of 3 infusions"):
         dsf.Trial.of(config(target={"over": "infusion"}))
+
+
+@pytest.mark.parametrize("over", ["course", "infusion"])
+def test_design_on_counts_of_courses(over):
+    """Outcomes are those of courses whatever the target is of: P(overdose) by sums over a fine grid."""
+    design = dsf.CourseBLRM(**SETTINGS, target=0.25, interval_days=(28, 28, 28), max_n=12, over=over)
+    a, b = np.linspace(-18, 8, 1301), np.linspace(-7, 7, 401)
+    weight = np.exp(-(((a[:, None] + 3.35) / 2) ** 2) / 2 - b**2 / 2)
+    for dose, n, y in ((1, 3, 0), (2, 3, 1)):
+        h = np.maximum(np.exp(np.minimum(a[:, None] + np.exp(b) * np.log(dose / 2), 14)), 1e-300)
+        weight = weight * np.exp(y * np.log(-np.expm1(-3 * h)) - (n - y) * 3 * h)
+    below = (np.cumsum(weight, axis=0) - weight / 2) / weight.sum()
+    expected = []
+    for dose in (1, 2, 4):
+        edge = np.log(-np.log1p(-0.33) / (3 if over == "course" else 1)) - np.exp(b) * np.log(dose / 2)
+        expected.append(1 - sum(np.interp(edge[at], a, below[:, at]) for at in range(len(b))))
+    found = dsf.decide(design, "1NNN 2NNT", n_doses=3)
+    assert ", ".join(f"{100 * p:.1f}%" for p in expected) in found.reason
 
 
 def test_target_over_is_assumed_with_several_infusions():
@@ -246,6 +390,19 @@ def test_analysis_of_part_courses():
     # By hand: 11 of 12 intervals at level 1; at level 2, 12.43 of 15 and those of the patient with a DLT.
     observed = np.array(expected["exposure"]).sum(axis=1)
     np.testing.assert_allclose(found["extrapolated"], [1 - 11 / 12, 1 - observed[1] / (15 + 40 / 28), 1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_periods_of_a_sampled_hazard():
+    """NUTS on counts of courses: the DLT rate in each period agrees with quadrature, each with its error."""
+    exact, sampled = (
+        dsf.analyze(config(), "1NNN 2NNT", engine=engine, predicts=False).summary for engine in ("quadrature", "nuts")
+    )
+    assert sampled.attrs["problems"] == []
+    for name in ("period_mean", "period_p_over", "period_excess"):
+        # Five errors; none is 0.
+        assert np.all(np.abs(sampled[name] - exact[name]) < 5 * sampled[f"{name}_se"]), name
+    assert list(sampled["period"].values) == list(exact["period"].values)
 
 
 def test_background_is_not_charged_to_the_dose():
@@ -276,6 +433,10 @@ EXAMPLE = ROOT / "examples" / "nct05948982" / "course"
 @pytest.fixture(scope="module")
 def committee():
     """The example of ten patients, five of them in the middle of the course."""
+    return analysed()
+
+
+def analysed():
     made = dsf.load_trial(EXAMPLE / "trial.toml")
     people = dsf.read_patients(EXAMPLE / "patients.csv", made.protocol, events=EXAMPLE / "events.csv")
     evaluated = evaluate(people, made.protocol)
@@ -293,15 +454,100 @@ def test_readings_of_the_same_data(committee):
     complete = dsf.analyze(made, evaluated.cohorts(), predicts=False).summary
     place = reading.index("complete courses only")
     np.testing.assert_allclose(found["reading_mean"].values[place], complete["mean"], rtol=0, atol=1e-12)
-    # Complete intervals: 9 at level 1; at level 2 those of patients 4 (2), 5 (1) and 6 (1), and that of the DLT.
-    once = config(designs={"3+3": {"kind": "3+3"}}, treatment={"infusion_days": [1], "dlt_window_days": 28})
-    by_interval = dsf.analyze(once, "1NNNNNNNNN 2NNNNT", predicts=False).summary
-    place = reading.index("by infusion, complete intervals only")
-    course = 1 - (1 - by_interval["mean"].values) ** 3
-    # The mean of a convex function is not that of the mean: only the order of size.
-    np.testing.assert_allclose(found["reading_mean"].values[place], course, rtol=0.35)
-    assert np.all(found["reading_p_over"].values[place] > found["p_over"].values)
+
+
+# Of the example: level, days to the DLT or the end of follow-up, DLT, days of the infusions; each infusion has 28 days.
+EXAMPLE_PATIENTS = [
+    *[(1, 84, False, (0, 28, 56))] * 3,
+    (2, 81, False, (0, 28, 56)),
+    (2, 39, True, (0, 28)),
+    (2, 44, False, (0, 28)),
+    *[(2, 23, False, (0,))] * 2,
+    (2, 16, False, (0,)),
+    (2, 2, False, (0,)),
+]
+
+
+def log_likelihood(reading, log_h):
+    """Log-likelihood of the patients of the example by a reading, at log hazards of an infusion by level: patient by patient."""
+    total = 0.0
+    for level, days, dlt, infusions in EXAMPLE_PATIENTS:
+        # At extreme slopes a hazard has no number.
+        h = np.maximum(np.exp(log_h[level]), 1e-300)
+        if reading == "complete courses only":
+            # A DLT counts at once, a patient in the middle of the course does not.
+            total = total + (np.log(-np.expm1(-3 * h)) if dlt else -3 * h if days == 84 else 0.0)
+            continue
+        for start in infusions:
+            share = min(days - start, 28) / 28
+            if dlt and start == infusions[-1]:
+                by_day = reading in (
+                    "by course, parts of courses included",
+                    "half of the hazard in the first quarter of an interval",
+                )
+                of_dlt = share**0.5 if reading.startswith("half") else share
+                total = total + (log_h[level] - of_dlt * h if by_day else np.log(-np.expm1(-h)))
+            elif reading == "by infusion, complete intervals only":
+                total = total - (h if share == 1 else 0.0)
+            else:
+                total = total - (share**0.5 if reading.startswith("half") else share) * h
+    return total
+
+
+READINGS = [
+    "by course, parts of courses included",
+    "by infusion, complete intervals only",
+    "complete courses only",
+    "interval of a DLT instead of its day",
+    "half of the hazard in the first quarter of an interval",
+]
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_readings_against_a_plain_grid(committee, reading):
+    """Sums over a fine grid, patient by patient; P(overdose) by the distribution of log alpha at each slope."""
+    *_others, found = committee
+    a, b = np.linspace(-18, 8, 1301), np.linspace(-7, 7, 401)
+    weight = np.exp(-(((a[:, None] + 3.349) / 2) ** 2) / 2 - b**2 / 2)
+    log_h = {level: np.minimum(a[:, None] + np.exp(b) * np.log(dose / 2), 14) for level, dose in ((1, 1), (2, 2), (3, 4))}
+    weight = weight * np.exp(log_likelihood(reading, log_h))
+    weight /= weight.sum()
+    place = list(found["reading"].values).index(reading)
+    below = np.cumsum(weight, axis=0) - weight / 2
+    for level, dose in ((1, 1), (2, 2), (3, 4)):
+        mean = (weight * -np.expm1(-3 * np.exp(log_h[level]))).sum()
+        # Measured: halving both steps changes the sums by less than 1e-7.
+        assert found["reading_mean"].values[place][level - 1] == pytest.approx(mean, abs=1e-6)
+        edge = np.log(-np.log1p(-0.33) / 3) - np.exp(b) * np.log(dose / 2)
+        under = sum(np.interp(edge[at], a, below[:, at]) for at in range(len(b)))
+        # Linear interpolation between nodes 0.017 apart: measured, below 2e-5.
+        assert found["reading_p_over"].values[place][level - 1] == pytest.approx(1 - under, abs=5e-5)
+
+
+def test_readings_of_the_example_in_order(committee):
+    """Dropping incomplete intervals raises P(overdose), and an early hazard lowers it: the exposure so far then weighs more."""
+    *_others, found = committee
+    assert np.all(found["reading_p_over"].values[1] > found["p_over"].values)
     assert np.all(found["reading_p_over"].values[-1] < found["p_over"].values)
+    assert {*READINGS, "trend of the hazard over the infusions"} == set(found["reading"].values)
+
+
+def test_next_shows_the_exposure_of_each_patient(committee):
+    """As the analysis does, with the share that is extrapolated on the first screen."""
+    made, people, _evaluated, summary = committee
+    found = next_dose(made, people)
+    assert list(found.courses) == summary.attrs["course"]["patients"]
+    np.testing.assert_allclose(found.extrapolated, summary["extrapolated"], rtol=0, atol=1e-12)
+    saved = found.tables["courses"].set_index("subject")
+    assert saved.loc["SYN-0005", "interval_2"] == 11 / 28
+    page = page_of(found)
+    first, details = (" ".join(as_lines(page, full, 80).split()) for full in (False, True))
+    assert f"{100 * summary['extrapolated'].values[1]:.1f}% at level 2" in first
+    assert "SYN-0005 2 2 39 yes 1.00 0.39 0.00" in details
+    # Not where the primary design needs complete courses.
+    other = next_dose(made, people, design="blrm")
+    assert other.extrapolated == ()
+    assert "at level 2" not in " ".join(as_lines(page_of(other), False, 80).split()).partition("Extrapolated")[2]
 
 
 def test_both_targets_and_the_exposure_of_each_patient(committee):
@@ -340,6 +586,9 @@ def test_commands_on_the_example(committee):
     assert "9.1%" in run.output
     full = CliRunner().invoke(main, [*people, "--details"])
     assert all(f"{100 * p:.1f}" in full.output for p in summary["reading_p_over"].values.ravel())
+    sampled = CliRunner().invoke(main, [*people, "--engine", "nuts"])
+    assert sampled.exit_code == 2
+    assert "courses = 10: are used by quadrature only" in sampled.stderr
     alone = CliRunner().invoke(main, ["analyze", str(EXAMPLE / "trial.toml"), *given])
     assert alone.exit_code == 2
     both = ["--patients", str(EXAMPLE / "patients.csv"), "--outcomes", "1NNN"]
@@ -369,3 +618,29 @@ def test_pending_patients_are_said_to_be_included(committee):
     made, people, *_others = committee
     by_course, by_outcome = (as_lines(page_of(next_dose(made, people, design=name)), False, 80) for name in ("blrm-course", "blrm"))
     assert ("by a hazard per" in " ".join(by_course.split()), "by a hazard per" in " ".join(by_outcome.split())) == (True, False)
+
+
+FAULTS = {
+    "incomplete intervals count as complete": (
+        "dosefind.tasks.periods:_complete_only",
+        lambda old: lambda interval: interval._replace(exposure=1.0),
+        lambda: test_readings_against_a_plain_grid(analysed(), "by infusion, complete intervals only"),
+    ),
+    "the cumulative hazard rises evenly": (
+        "dosefind.tasks.periods:_early",
+        lambda old: lambda interval: interval,
+        lambda: test_readings_against_a_plain_grid(analysed(), "half of the hazard in the first quarter of an interval"),
+    ),
+    "one answer for all dates": (
+        "dosefind.tasks.waiting:_Future.__init__",
+        lambda old: lambda self, *given, by_day: old(self, *given, by_day=False),
+        test_decisions_on_later_dates_have_the_exposure_of_these_dates,
+    ),
+    "a patient who left has no exposure": (
+        "dosefind.evaluability.evaluated:Evaluated.courses",
+        lambda old: property(lambda self: tuple(one for one in old.fget(self) if one.subject != "C")),
+        test_probability_of_a_dlt_by_a_later_date,
+    ),
+}
+
+test_fault_is_caught = faults(FAULTS)

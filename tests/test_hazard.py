@@ -246,6 +246,11 @@ def test_intervals_of_a_patient_by_hand():
     assert of(late[:1], 31, True)[0] == ((2.0,), 1.0, 0.0, 0.0, False)
     # An early infusion: each has its own interval.
     assert of([(0, 2.0), (21, 2.0)], 35) == [((2.0,), 1.0, 0.0, 0.0, False), ((2.0, 2.0), 0.5, 0.0, 0.0, False)]
+    # All infusions given: one that came more than one and a half intervals later was delayed, not the second of four.
+    delayed = of([(0, 2.0), (43, 2.0), (71, 2.0)], 85)
+    assert [(each[0], each[1]) for each in delayed] == [((2.0,) * k, share) for k, share in ((1, 1.0), (2, 1.0), (3, 0.5))]
+    # With one fewer the second was not given, and the third was late as well.
+    assert [each[0] for each in of([(0, 2.0), (120, 2.0)], 140)] == [(2.0,), (2.0, 0.0), (2.0, 0.0, 2.0)]
     # An infusion that was not given, and the end of treatment.
     assert [each[0] for each in of([(0, 2.0), (56, 2.0)], 84)] == [(2.0,), (2.0, 0.0), (2.0, 0.0, 2.0)]
     assert of([(0, 2.0), (28, 2.0)], 70)[2] == ((2.0, 2.0, 0.0), 0.5, 0.0, 0.0, False)
@@ -325,6 +330,48 @@ def test_periods_by_hand():
         assert curve.bound(curve.background_risk / 2, curve.coordinates, [np.zeros(1)]).tolist() == [-np.inf] * 3
 
 
+@pytest.mark.parametrize("over", ["course", "infusion", 28, 84, 365])
+@pytest.mark.parametrize("settings", [{}, {"accumulation": "carry-over", "rho": 0.3, "background": 0.01}], ids=["none", "all"])
+def test_counts_are_of_the_window_whatever_period_is_shown(over, settings):
+    """Sums over a fine grid: outcomes are known over 84 days, and the probability shown is that of another period."""
+    n, y = np.array([6, 6, 3]), np.array([0, 1, 2])
+    curve = hazard(over=over, follow_up_days=281, follow_up_share=0.1, window_days=84, **settings)
+    a, b = np.meshgrid(np.linspace(-12, 6, 500), np.linspace(-5, 5, 400), indexing="ij")
+    weight = np.exp(-(((a + 3.349) / 2) ** 2) / 2 - b**2 / 2)
+    rho, background = settings.get("rho", 0.0), settings.get("background", 0.0)
+    factors = [sum(rho**j for j in range(k)) for k in (1, 2, 3)]
+    shown = {"course": sum(factors) + 0.1 * factors[-1], 365: sum(factors) + 0.1 * factors[-1], 84: sum(factors)}
+    shown |= {28: factors[0], "infusion": factors[-1]}
+    days = {"course": 365, "infusion": 28}.get(over, over)
+    means = []
+    for place, dose in enumerate(DOSES):
+        rate = np.exp(np.minimum(a + np.exp(b) * math.log(dose / 2), 12))
+        window = sum(factors) * rate + background * 3
+        # log(1 - exp(-H)) at H of 0 and of thousands.
+        weight = weight * np.exp(y[place] * np.log(-np.expm1(-np.maximum(window, 1e-300))) - (n - y)[place] * window)
+        means.append(-np.expm1(-shown[over] * rate - background * days / 28))
+    expected = [(weight * mean).sum() / weight.sum() for mean in means]
+    none = (0, 0, 0)
+    for data in (None, Courses(curve, (), none, none)):
+        found = ExactPosterior(exact_fit(curve, (0.33,), data), n, y)
+        np.testing.assert_allclose(found.moments()[0].value, expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.slow
+def test_sampled_counts_are_of_the_course():
+    from dosefind.posterior.mcmc import NutsPosterior, NutsSettings, nuts_fit
+
+    n, y, curve = np.array([6, 6, 3]), np.array([0, 1, 2]), hazard(over="infusion")
+    sampled = NutsPosterior(nuts_fit(curve, NutsSettings()), n, y, 1).moments()[0]
+    exact = ExactPosterior(exact_fit(curve, ()), n, y).moments()[0]
+    assert np.all(np.abs(sampled.value - exact.value) < 5 * sampled.error)
+
+
+def test_only_the_window_is_calibrated():
+    with pytest.raises(InputError, match="course"):
+        dsf.calibrate(hazard(over="infusion"), {"few": (3, 3, 3)}, n_sets=20)
+
+
 def test_amounts_that_differ_within_a_course():
     """Carry-over sums the hazards of the infusions given; one that was not given adds nothing."""
     curve = hazard(accumulation="carry-over", rho=0.5)
@@ -370,6 +417,11 @@ def test_error_is_stated():
 HAZARD = "dosefind.models.hazard:Hazard."
 
 FAULTS = {
+    "counts are of the period shown": (
+        HAZARD + "counted",
+        lambda old: property(lambda self: self),
+        lambda: test_counts_are_of_the_window_whatever_period_is_shown("infusion", {}),
+    ),
     "a DLT has no exposure": (
         HAZARD + "observing",
         lambda old: lambda self, intervals: old(self, [each._replace(until_events=0.0) for each in intervals]),

@@ -1051,7 +1051,7 @@ def test_files_and_json_hold_the_same(folder):
     result = run(folder, "next", "--as-of", "2024-02-20", "--replay", "--json", "--out", str(out))
     content = json.loads(result.stdout)
     names = ("doses", "serious", "safety", "audit", "designs", "what-if", "completions", "paths", "findings", "recorded")
-    names += ("waiting", "waiting-basis", "follow-up")
+    names += ("waiting", "waiting-basis", "follow-up", "courses")
     assert sorted(one.name for one in out.iterdir()) == sorted(["next.json", *(f"next-{name}.csv" for name in (*names, "assumed"))])
     assert set(content) == {"attrs", *names}
     assert json.loads((out / "next.json").read_text()) == content

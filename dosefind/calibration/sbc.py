@@ -12,7 +12,7 @@ import numpy as np
 from .._check import InputError, Problem, of_type, one_of, probability, whole
 from ..blocks import run
 from ..blocks.fingerprint import UnknownError
-from ..models import Curve, HierarchicalLogistic
+from ..models import Curve, HierarchicalHazard, HierarchicalLogistic
 from ..posterior.mcmc import LAST_SEED, NutsSettings
 from ..provenance import sampler_versions, versions
 from ..threads import one_thread
@@ -201,6 +201,10 @@ def _kind(model: Any, engine: Any) -> type[Engine]:
         fitting = [name for name, engine in ENGINES.items() if isinstance(model, engine.takes)]
         kind = ENGINES[one_of("engine", fitting[0] if engine is None else engine, fitting)]
     of_type("model", model, kind.takes, f"the engine {kind.name!r} supports no other")
+    if isinstance(model, Curve) and model.counted is not model:
+        raise InputError(Problem("model", model.kind, "must have the DLT probability of the course: data sets have whole courses"))
+    if isinstance(model, HierarchicalHazard) and model.courses:
+        raise InputError(Problem("model.courses", len(model.courses), "must be empty: data sets are simulated"))
     return kind
 
 

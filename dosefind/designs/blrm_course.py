@@ -39,7 +39,7 @@ class CourseBLRM(BLRM):
     ----------
     prior
         Prior of (log alpha, log beta) of the hazard per infusion; or a list of such priors with weights.
-    interval_days, follow_up_days, follow_up_share, accumulation, rho, trend_sd, background, event_time
+    interval_days, follow_up_days, follow_up_share, window_days, accumulation, rho, trend_sd, background, event_time
         The hazard; see `Hazard`.
     over
         Whether the target and the overdose limit are those of the DLT rate of a "course" or of an "infusion".
@@ -73,6 +73,7 @@ class CourseBLRM(BLRM):
     interval_days: Annotated[tuple[int, ...], FromTrial("treatment", lambda treatment: treatment.interval_days)]
     follow_up_days: Annotated[int, FromTrial("treatment", lambda treatment: treatment.after_course)] = 0
     follow_up_share: float = 0.0
+    window_days: Annotated[int | None, FromTrial("treatment.dlt_window_days")] = None
     accumulation: Literal["none", "trend", "carry-over"] = "none"
     rho: float | None = None
     trend_sd: float = 0.5

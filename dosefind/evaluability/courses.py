@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..days import read_days
 from ..exposure import Interval, intervals_of
 from ..patients import SAME_AMOUNT, Patient
 from ..words import _, marked
@@ -54,7 +55,8 @@ class Course(NamedTuple):
 def course_of(patient: Patient, status: Status, cut: date, holding: list[SeriousEvent]) -> Course:
     """Return the course of a patient at a data cutoff date.
 
-    Follow-up without a DLT ends with the DLT window, on discontinuation or death, or the day before an event that may be a DLT.
+    Follow-up without a DLT ends with the DLT window, on discontinuation or death, or the day before an event that may be a DLT;
+    that with a DLT of a partial date on its earliest possible day.
     Infusions planned after the day by which the data are known are taken as given, if follow-up extends beyond them: as on a later
     date at which the outcome is supposed to be known.
 
@@ -96,7 +98,7 @@ def _followed(patient: Patient, status: Status, cut: date, holding: list[Serious
     """Return the last day known to be without a DLT, or the day of the DLT."""
     closed = status.closed or status.end
     if status.kind == "dlt":
-        return closed
+        return min([closed, *_possible_days(patient, status)])
     ends = [closed if status.kind != "pending" else min(cut, status.first + timedelta(days=status.days_followed))]
     ends += [day for day in (patient.discontinued, patient.died) if day is not None]
     if status.kind == "pending" or status.held:
@@ -106,6 +108,16 @@ def _followed(patient: Patient, status: Status, cut: date, holding: list[Serious
         possible += [event.day for event in holding]
         ends += [(day or status.first) - timedelta(days=1) for day in possible]
     return min(ends)
+
+
+def _possible_days(patient: Patient, status: Status) -> list[date]:
+    """Return the earliest possible day of a DLT with a partial date: later ones would lower the DLT rate by exposure not known."""
+    days = [event.possible.earliest for event in patient.events or () if event.start is None and event.source in status.source]
+    days += [patient.dlt_days.earliest] if patient.dlt_days is not None else []
+    adjudicated = status.adjudication
+    if adjudicated is not None and isinstance(adjudicated.event_date, str):
+        days.append(read_days(adjudicated.event_date).earliest)
+    return [max(day, status.first) for day in days if day is not None]
 
 
 def _infusions(patient: Patient, status: Status, days: int) -> tuple[tuple[int, float], ...]:

@@ -69,7 +69,7 @@ MOST_BY_COHORT = 256
 """Maximum number of completions of pending outcomes enumerated by cohort, before they are counted by dose."""
 
 # What is worked out of the patients alone, whatever the cohorts.
-_OF_PATIENTS = ("_by_subject", "_by_group", "_patients", "_known_courses", "_known_outcomes")
+_OF_PATIENTS = ("_by_subject", "_by_group", "_patients", "_known_courses", "_known_parts", "_known_outcomes")
 
 
 class OpenDay(NamedTuple):
@@ -675,26 +675,47 @@ class Evaluated(Shown):
             Additional DLTs in each group, of its first open patients, if all outcomes are taken as known: half-way through the
             follow-up to come. ``None`` leaves pending outcomes as they are.
         """
-        came: dict[str, Status] = {}
-        if dlts is not None:
-            for subjects, further in zip(self.open, dlts, strict=True):
-                came |= {subject: self._once_known(subject, place < further) for place, subject in enumerate(subjects)}
         n, y, complete = ([0] * MOST_DOSES for _ in range(3))
         for level, patients, with_dlt in counts:
             n[level - 1] += patients
             y[level - 1] += with_dlt
         intervals: list[Interval] = []
-        for group in self.groups:
-            for status in (came.get(subject, self[subject]) for subject in group.subjects):
-                course = self._course(status)
-                intervals += course.intervals
-                ended = status.kind == "complete" and status.counts and not status.held
-                complete[group.level - 1] += ended and status.first < status.end and course.days >= (status.end - status.first).days
-                if status.first == status.end and status.counts:
-                    # A patient who is supposed to have been treated, of whom only the outcome of the course is stated.
-                    n[group.level - 1] -= 1
-                    y[group.level - 1] -= status.kind == "dlt"
+        for group, subjects, further in zip(
+            self.groups, self.open, [None] * len(self.groups) if dlts is None else dlts, strict=True
+        ):
+            key = (group.subjects, subjects, further)
+            if key not in self._known_parts:
+                self._known_parts[key] = self._part(group.subjects, subjects, further)
+            of_group, ended, supposed, with_dlt = self._known_parts[key]
+            intervals += of_group
+            complete[group.level - 1] += ended
+            n[group.level - 1] -= supposed
+            y[group.level - 1] -= with_dlt
         return PartCourses(tuple(intervals), tuple(n), tuple(y), tuple(complete))
+
+    def _part(
+        self, subjects: Sequence[str], open_: Sequence[str], further: int | None
+    ) -> tuple[tuple[Interval, ...], int, int, int]:
+        """Return the intervals of a group, the courses completed, and the patients who are supposed to have been treated, of whom
+        only the outcome of the course is stated, with their DLTs.
+        """
+        came = {} if further is None else {subject: self._once_known(subject, at < further) for at, subject in enumerate(open_)}
+        intervals: list[Interval] = []
+        ended, supposed, with_dlt = 0, 0, 0
+        for status in (came.get(subject, self[subject]) for subject in subjects):
+            course = self._course(status)
+            intervals += course.intervals
+            complete = status.kind == "complete" and status.counts and not status.held and status.first < status.end
+            ended += complete and course.days >= (status.end - status.first).days
+            if status.first == status.end and status.counts:
+                supposed += 1
+                with_dlt += status.kind == "dlt"
+        return tuple(intervals), ended, supposed, with_dlt
+
+    @cached_property
+    def _known_parts(self) -> dict[Any, tuple[tuple[Interval, ...], int, int, int]]:
+        """Return what is known of groups, by their patients and their further DLTs."""
+        return {}
 
     def _once_known(self, subject: str, dlt: bool) -> Status:
         """Return the status of a patient whose outcome is taken as known, with a DLT half-way through the follow-up to come."""

@@ -4,6 +4,7 @@ from .base import Curve, OneParameterCurve
 from .cloglog import Cloglog
 from .hazard import Hazard, Observed
 from .hierarchical import Exchangeable, Exnex, HierarchicalLogistic, TrialDoses
+from .hierarchical_hazard import Exposed, HierarchicalHazard, exposed
 from .logistic import Logistic
 from .logistic2 import Logistic2
 from .power import Power
@@ -16,7 +17,9 @@ __all__ = [
     "Curve",
     "Exchangeable",
     "Exnex",
+    "Exposed",
     "Hazard",
+    "HierarchicalHazard",
     "HierarchicalLogistic",
     "Logistic",
     "Logistic2",
@@ -25,6 +28,7 @@ __all__ = [
     "Power",
     "TrialDoses",
     "TwoParameterCurve",
+    "exposed",
     "one_parameter",
 ]
 

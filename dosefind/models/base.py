@@ -128,6 +128,11 @@ class Curve(Checked, ABC):
         """Return the curve with a single prior that has the moments of the mixture; itself if the prior is not a mixture."""
         return self
 
+    @property
+    def counted(self) -> Self:
+        """Return the curve of the DLT probability of a patient in the counts: itself, unless it shows that of another period."""
+        return self
+
     def at(self, z: np.ndarray, doses: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return log p and log(1 - p), each ``(nodes, doses)``, at standard coordinates ``z`` (nodes, parameters)."""
         theta = self.parameters(tuple(z.T[:, :, None]))

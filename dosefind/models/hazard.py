@@ -67,8 +67,11 @@ class Hazard(TwoParameterCurve):
         Days of follow-up after the intervals of the course, and the cumulative hazard in that time as a share of that of the last
         infusion's interval; fixed.
     over
-        Period of the DLT probability: the "course" with its follow-up, a single "infusion" (the one with the largest hazard), or
-        a number of days from the first infusion.
+        Period of the DLT probability shown: the "course" with its follow-up, a single "infusion" (the one with the largest
+        hazard), or a number of days from the first infusion.
+    window_days
+        Days from the first infusion to the end of the DLT window, over which the outcomes of counts are known whatever the period
+        shown; by default those of the course and its follow-up.
     event_time
         Whether the likelihood uses the "day" of a DLT or its "interval" only.
 
@@ -104,6 +107,7 @@ class Hazard(TwoParameterCurve):
         Literal["course", "infusion"] | Annotated[int, Field(ge=1, le=3650, strict=True)],
         FromTrial("target.over"),
     ] = "course"
+    window_days: Annotated[Annotated[int, Field(ge=1, le=3650, strict=True)] | None, FromTrial("treatment.dlt_window_days")] = None
     event_time: Literal["day", "interval"] = "day"
 
     @model_validator(mode="after")
@@ -140,6 +144,9 @@ class Hazard(TwoParameterCurve):
     @property
     def components(self) -> tuple[tuple[float, Self], ...]:
         of_prior = super().components
+        if self.counted is not self and not isinstance(self, Observed):
+            # The likelihood is that of the counts, the DLT probability shown is of another period.
+            of_prior = tuple((share, curve._with_intervals(())) for share, curve in of_prior)
         if self.accumulation != "trend" or self.delta is not None:
             return of_prior
         nodes, weights = np.polynomial.hermite_e.hermegauss(self.trend_nodes)
@@ -149,10 +156,18 @@ class Hazard(TwoParameterCurve):
             (share * weight, curve.model_copy(update={"delta": delta})) for share, curve in of_prior for weight, delta in deltas
         )
 
+    @property
+    def counted(self) -> Self:
+        days = min(self.window_days or self.total_days, self.total_days)
+        if (self.total_days if self.over == "course" else self.over) == days:
+            return self
+        return self.model_copy(update={"over": days})
+
     def to_pymc(self, n: Any, y: Any) -> Any:
         if self.accumulation == "trend" and self.delta is None:
             raise InputError(Problem("accumulation", "trend", "is available by quadrature only"))
-        return super().to_pymc(n, y)
+        # Its ``p`` is that of the DLT window, of which the counts are.
+        return super(Hazard, self.counted).to_pymc(n, y)
 
     def factor(self, number: int, delta: Any = 0.0, xp: Any = np) -> Any:
         """Return A_k, the hazard of an interval relative to the first, for the infusion of this number (from 1)."""
@@ -286,10 +301,13 @@ class Hazard(TwoParameterCurve):
             found.setdefault(key, np.zeros(2))
             found[key] += (exposure + interval.events, interval.events)
         counts = np.array(list(found.values()))
-        settings = {name: getattr(self, name) for name in type(self).model_fields}
-        observed = Observed.model_construct(self.model_fields_set | {"intervals"}, **settings, intervals=tuple(kinds.values()))
         n, y = np.vstack([counts, np.zeros((len(self.doses), 2))]).T
-        return observed, n, y
+        return self._with_intervals(tuple(kinds.values())), n, y
+
+    def _with_intervals(self, intervals: tuple[Interval, ...]) -> Any:
+        """Return the same model with the likelihood of intervals and of counts."""
+        settings = {name: getattr(self, name) for name in Hazard.model_fields}
+        return Observed.model_construct(self.model_fields_set | {"intervals"}, **settings, intervals=intervals)
 
     def sentences(self) -> list[str]:
         # Not at the top of the module, where `_` would be read as this in the code that a stored calibration ran.
@@ -374,7 +392,7 @@ class Observed(Hazard):
         by_interval = _grouped(log_hazard)
         log_event = by_interval[0] if self.event_time == "interval" else np.minimum(log_hazard, _MOST)
         # Patients of whom only the outcome of the course is known.
-        course = self.model_copy(update={"over": "course"}).log_terms(theta, self.coordinates)
+        course = self.counted.log_terms(theta, self.coordinates)
         return np.concatenate([log_event, course[0]], axis=-1), np.concatenate([by_interval[1], course[1]], axis=-1)
 
     def log_best(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:

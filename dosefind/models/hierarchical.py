@@ -272,7 +272,7 @@ class HierarchicalLogistic(Checked):
         return self.exnex.prior if isinstance(self.exnex.prior, tuple) else (self.exnex.prior,) * len(self.trials)
 
     @property
-    def structure(self) -> tuple[int, int, bool, bool]:
+    def structure(self) -> tuple[int, int, *tuple[Any, ...]]:
         """Return the settings that require compilation: number of trials, maximum number of doses, free rho, EXNEX."""
         return len(self.trials), max(len(trial.doses) for trial in self.trials), self._rho_is_free, self.exnex is not None
 
@@ -466,10 +466,7 @@ class HierarchicalLogistic(Checked):
         spread, mu = self.exchangeable, self.exchangeable.mu
         scale_alpha, scale_beta = (f"{scale:.4g}" for scale in spread.tau_scale)
         lines = [
-            _(
-                "Two-parameter logistic curves of {n} trials ({names}), logit p = log alpha + beta log(dose / {reference}); "
-                "pooled: {pooled}."
-            ).format(n=len(self.trials), names=", ".join(self.names), reference=f"{self.reference:g}", pooled=self.pooled),
+            self._curve_sentence(),
             _(
                 "Across exchangeable trials (log alpha, log beta) is normal. Its means have a normal prior with means "
                 "{mean_alpha} and {mean_beta}, standard deviations {sd_alpha} and {sd_beta} and correlation {correlation}."
@@ -493,6 +490,18 @@ class HierarchicalLogistic(Checked):
             )
             lines.append(sentence.format(trial=name, weight=f"{weight:.3g}", **prior_words(prior)))
         return lines
+
+    def _curve_sentence(self) -> str:
+        sentence = _(
+            "Two-parameter logistic curves of {n} trials ({names}), logit p = log alpha + beta log(dose / {reference}); pooled: "
+            "{pooled}."
+        )
+        return sentence.format(**self._named())
+
+    def _named(self) -> dict[str, str]:
+        """Return the numbers and names of the trials as shown, by their places in a sentence."""
+        shown = {"n": str(len(self.trials)), "names": ", ".join(self.names)}
+        return shown | {"reference": f"{self.reference:g}", "pooled": self.pooled}
 
 
 _CELLS = ("trial", "dose")

@@ -870,8 +870,13 @@ class _Run:
         given, seen, level = rows.given, rows.seen, self._levels()
         latest = np.where(rows.count > 0, rows.latest + 1, -1)
         known = given & seen & (rows.kind != _LOST)
-        clock = self.clock
-        return gated(level, rows.start, known, given & ~seen, latest, wanted + 1, gates=clock.gates, window=clock.window).day
+        clock, infused = self.clock, None
+        if clock.gates.infused is not None:
+            day = rows.start + clock.treatment.infusion_days[clock.gates.infused.number - 1] - 1
+            # A DLT or a discontinuation on the day of an infusion precedes it.
+            infused = np.where(given & (~seen | (rows.known > day)), day, NEVER)
+        gates = {"gates": clock.gates, "window": clock.window, "infused": infused}
+        return gated(level, rows.start, known, given & ~seen, latest, wanted + 1, **gates).day
 
     def _ready(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which the next patient may start, `NEVER` where none is wanted."""

@@ -219,7 +219,7 @@ class ExactPosterior(Posterior):
         return np.clip(low - _APART, -FAR, FAR), np.clip(high + _APART, -FAR, FAR)
 
     def expected(self, function: Callable[[np.ndarray], np.ndarray], doses: np.ndarray, tolerance: float) -> Figure:
-        """Return the expectation of a function of DLT probabilities that has no edges, such as a polynomial.
+        """Return the expectation of a function of the DLT probabilities of patients, which has no edges, such as a polynomial.
 
         Parameters
         ----------
@@ -237,7 +237,7 @@ class ExactPosterior(Posterior):
         """
 
         def on_grid(more: int) -> np.ndarray:
-            return self._chance(lambda nodes: function(nodes.probabilities(doses)), self._halved(more))
+            return self._chance(lambda nodes: function(np.exp(nodes.curve.counted.at(nodes.z, doses)[0])), self._halved(more))
 
         found, error = on_grid(-1), np.array(np.inf)
         for more in range(_FINEST + 1):

@@ -10,12 +10,12 @@ import numpy as np
 from scipy.special import expit, logit
 
 from .._check import InputError, Problem, whole
-from ..models import Curve, HierarchicalLogistic, TrialDoses
+from ..models import Curve, HierarchicalHazard, HierarchicalLogistic, TrialDoses
 from ..models.hierarchical import Population, population
 from .base import Figure
 from .mcmc import LAST_SEED, CompiledFit, Drawn, DrawnPosterior, NutsSettings, _mean, _mean_and_sd
 
-__all__ = ["SETTINGS", "HierarchicalFit", "HierarchicalPosterior", "TrialPosterior", "hierarchical_fit"]
+__all__ = ["SETTINGS", "HazardsPosterior", "HierarchicalFit", "HierarchicalPosterior", "TrialPosterior", "hierarchical_fit"]
 
 # With few data, the between-trial spread is a funnel for which default steps are too long; its free variables are hardly
 # correlated, so that a diagonal mass matrix is sufficient and is tuned sooner.
@@ -108,6 +108,9 @@ class TrialPosterior(DrawnPosterior):
     ) -> None:
         super().__init__(curve, n, y, theta, divergences, made)
         self._shared = shared
+
+    def with_curve(self, curve: Curve) -> TrialPosterior:
+        return TrialPosterior(self._shared, curve, self.n, self.y, self._theta, self._divergences, self._made)
 
     @property
     def _watched(self) -> np.ndarray:
@@ -235,3 +238,25 @@ class HierarchicalPosterior:
     def _shared(self) -> np.ndarray:
         shared = [self.mu, self.tau, self._log_odds[..., self._undecided]]
         return np.concatenate([*shared, *([self.rho[..., None]] if "z_rho" in self._free else [])], axis=-1)
+
+
+class HazardsPosterior(HierarchicalPosterior):
+    """The posterior of hazards per infusion of several trials, of which the first may have parts of courses.
+
+    Parameters
+    ----------
+    fit, data, seed, model
+        See `HierarchicalPosterior`; counts of the first trial are shown, and have no part in the likelihood if the model has
+        courses.
+    """
+
+    model: HierarchicalHazard
+
+    def __init__(self, fit: HierarchicalFit, data: Mapping[str, tuple[Any, Any]], seed: int, model: HierarchicalHazard) -> None:
+        self._counts = model.counts(data)
+        super().__init__(fit, data, seed, model)
+
+    def _trial(self, at: int) -> TrialPosterior:
+        doses = len(self.model.trials[at].doses)
+        n, y = (counted[at, :doses] for counted in self._counts)
+        return self._posterior(self.model.curve(at), n, y, self._theta[:, :, at])

@@ -364,6 +364,10 @@ class DrawnPosterior(Posterior):
         self.n, self.y = counts(n, y, curve.n_doses)
         self._theta, self._divergences, self._made = theta, divergences, dict(made)
 
+    def with_curve(self, curve: Curve) -> DrawnPosterior:
+        """Return the same draws with the DLT probabilities of another curve of these parameters, such as over another period."""
+        return DrawnPosterior(curve, self.n, self.y, self._theta, self._divergences, self._made)
+
     def moments(self) -> tuple[Figure, Figure]:
         return _mean_and_sd(self._p)
 

@@ -9,6 +9,9 @@ do not is
     E[prod p (w1 - w0) * prod (1 - w1 p)] / E[prod (1 - w0 p)]
 
 where E is the expectation over the posterior given the known outcomes alone, by quadrature.
+
+Under a hazard per infusion with the courses as far as they have been followed up, the follow-up until now is in the posterior, and
+a patient has a DLT by the later day with probability ``1 - exp(-(H1 - H0))``, with the cumulative hazards up to the two days.
 """
 
 from __future__ import annotations
@@ -21,10 +24,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .._check import InputError
-from ..models import Curve
+from ..models import Curve, Hazard
 from ..timing import Onset
 from ..trial import Administered, Weighted
 from .administered import at_amounts, in_likelihood
+from .courses import Courses
 from .exact import REPORTED
 from .mixture import MixedQuadrature
 from .quadrature import Nodes
@@ -83,6 +87,7 @@ def predicted(
     onset: Onset,
     administered: Sequence[Administered] = (),
     weighted: Sequence[Weighted] = (),
+    courses: Courses | None = None,
 ) -> Predicted:
     """Return the distribution of DLTs by a later day under the posterior of a curve.
 
@@ -100,6 +105,9 @@ def predicted(
         Patients among ``n`` whose administered dose differs from that of their level, for a curve on a dose scale.
     weighted
         Patients who left without a DLT and have a weight, who are not among ``n``.
+    courses
+        Courses of all patients as far as they have been followed up, those of the groups included, for a hazard per infusion. The
+        days to DLT are then those of this hazard.
 
     Raises
     ------
@@ -107,11 +115,14 @@ def predicted(
         If there are more ways than `MOST_WAYS`.
     """
     ways = _ways(groups)
-    at, doses = at_amounts(curve, administered, in_likelihood(weighted, curve.n_doses)), curve.coordinates
+    at = courses or at_amounts(curve, administered, in_likelihood(weighted, curve.n_doses))
+    doses = curve.coordinates
 
     def columns(nodes: Nodes) -> np.ndarray:
-        p = nodes.probabilities(doses)
-        return _joint(p, ways, groups, onset)
+        if courses is not None:
+            return _ahead(nodes, doses, groups)
+        # Outcomes are those of the DLT window, also where a curve shows another period.
+        return _joint(np.exp(nodes.curve.counted.at(nodes.z, doses)[0]), groups, onset)
 
     extended = curve if at is None else at.extended
     n, y = (np.asarray(n), np.asarray(y)) if at is None else at.counts(np.asarray(n), np.asarray(y))
@@ -123,7 +134,7 @@ def predicted(
 def at_rates(rates: np.ndarray, groups: Sequence[Followed], onset: Onset) -> Predicted:
     """Return the distribution of DLTs by a later day at stated DLT rates, (doses,), independent of the other outcomes."""
     ways = _ways(groups)
-    values = _joint(np.asarray(rates, float)[None], ways, groups, onset)[0]
+    values = _joint(np.asarray(rates, float)[None], groups, onset)[0]
     return Predicted(ways, values / values.sum(), 0.0)
 
 
@@ -138,15 +149,39 @@ def _ways(groups: Sequence[Followed]) -> list[tuple[int, ...]]:
     return list(product(*(range(group.patients + 1) for group in groups)))
 
 
-def _joint(p: np.ndarray, ways: Sequence[tuple[int, ...]], groups: Sequence[Followed], onset: Onset) -> np.ndarray:
+def _joint(p: np.ndarray, groups: Sequence[Followed], onset: Onset) -> np.ndarray:
     """Return the probability of no DLT until now and of each way afterwards, (nodes, ways), at DLT rates (nodes, doses)."""
-    found = np.ones((len(p), 1))
+    each = []
     for group in groups:
         rate = p[:, group.level - 1]
         before, by_then = (rate * onset.share(day, rate, group.window) for day in (group.now, group.later))
         # Rounding must not make a probability negative.
-        toxic, free = np.maximum(by_then - before, 0.0), np.maximum(1 - by_then, 0.0)
-        each = [math.comb(group.patients, k) * toxic**k * free ** (group.patients - k) for k in range(group.patients + 1)]
+        each.append((np.maximum(by_then - before, 0.0), np.maximum(1 - by_then, 0.0)))
+    return _by_way(each, groups)
+
+
+def _ahead(nodes: Nodes, doses: np.ndarray, groups: Sequence[Followed]) -> np.ndarray:
+    """Return the probability of each way given no DLT until now, (nodes, ways), under a hazard per infusion."""
+    curve = nodes.curve
+    assert isinstance(curve, Hazard)
+    days = {round(day) for group in groups for day in (group.now, group.later)}
+    free_until = {0: np.zeros((len(nodes.z), len(doses)))}
+    for day in days - {0}:
+        until = curve.model_copy(update={"over": min(day, curve.total_days)})
+        free_until[day] = until.at(nodes.z, doses)[1]
+    each = []
+    for group in groups:
+        log_free = free_until[round(group.later)] - free_until[round(group.now)]
+        free = np.minimum(log_free[:, group.level - 1], 0.0)
+        each.append((-np.expm1(free), np.exp(free)))
+    return _by_way(each, groups)
+
+
+def _by_way(each: Sequence[tuple[np.ndarray, np.ndarray]], groups: Sequence[Followed]) -> np.ndarray:
+    """Return the probability of each way, (nodes, ways), from those of a DLT and of none for a patient of each group."""
+    found = np.ones((len(each[0][0]) if each else 1, 1))
+    for (toxic, free), group in zip(each, groups, strict=True):
+        ways = [math.comb(group.patients, k) * toxic**k * free ** (group.patients - k) for k in range(group.patients + 1)]
         # The last group varies fastest, as in the product of ranges.
-        found = (found[:, :, None] * np.stack(each, axis=1)[:, None, :]).reshape(len(p), -1)
+        found = (found[:, :, None] * np.stack(ways, axis=1)[:, None, :]).reshape(len(found), -1)
     return found

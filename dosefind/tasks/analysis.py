@@ -41,7 +41,7 @@ from ..threads import one_thread
 from ..trial import Administered, Cohort, States, Weighted, check_cohorts, choice_labels, notation
 from ..words import _, counted, n_patients
 from .borrowing import Borrowed, borrow_from, borrowed, borrowing_of
-from .periods import by_period, by_reading, courses_data, exposure_of, per_infusion, posterior_of
+from .periods import by_period, by_reading, course_rows, courses_data, intervals_among, per_infusion, posterior_of
 from .stamps import stamp
 from .steps import cohorts_of
 
@@ -95,7 +95,8 @@ class Analysis(Shown):
             axes = {"chain": np.arange(theta.shape[0]), "draw": np.arange(theta.shape[1])}
             values = {key: (("chain", "draw"), theta[..., i]) for i, key in enumerate(one.curve.parameter_names)}
             groups[f"/{name}"] = xr.Dataset(values | {"p": (("chain", "draw", "dose"), p)}, axes | at)
-            predicted = rng.binomial(self.posterior.n, p)
+            # Patients and DLTs are those of whole courses, also where the rates shown are per infusion.
+            predicted = rng.binomial(self.posterior.n, probabilities(one.curve.counted, theta))
             groups[f"/{name}_predictive"] = xr.Dataset({"y": (("chain", "draw", "dose"), predicted)}, axes | at)
         return xr.DataTree.from_dict(groups)
 
@@ -201,8 +202,9 @@ def analyze(
         quadrature only; what designs that count whole patients will conclude is then not predicted.
     courses
         Courses of the patients as far as they have been followed up, as `Evaluated.courses` has them: curves of the hazard per
-        infusion use them in place of the counts, which must be those of the same patients. Not with ``engine="nuts"``. What a
-        design that reads exposure will conclude is then not predicted.
+        infusion use them in place of the counts, which must be those of the same patients. With ``engine="nuts"`` only where
+        something is borrowed per infusion (``pooled = "infusions"``). What a design that reads exposure will conclude is then not
+        predicted.
     curve
         Name of one of the protocol's curves; the first by default.
     borrow
@@ -250,25 +252,26 @@ def analyze(
     chosen, cohorts = chosen_curve(trial, outcomes, curve)
     n, y = counts_of(cohorts, others, protocol.n_doses)
     administered = amounts_among(administered, n, y, borrow)
-    weighted = weights_among(weighted, len(n), samples=samples)
-    if courses and samples:
-        raise InputError(Problem("courses", len(courses), "are used by quadrature only"))
+    # A hazard per infusion uses the days of patients who left, who need no weight, also where it is sampled.
+    by_infusion = borrow is not None and bool(courses) and borrowing_of(trial).by_infusion
+    weighted = weights_among(weighted, len(n), samples=samples and not by_infusion)
+    if courses and samples and not by_infusion:
+        allowed = "are used by quadrature only, or by borrowing with pooled = 'infusions'"
+        raise InputError(Problem("courses", len(courses), allowed))
     by_curve = {name: _posterior(protocol, one, n, y, administered, weighted, courses) for name, one in curves.items()}
     designs = {name: design.with_weighted(weighted) if design.reads_weights else design for name, design in designs.items()}
     states = {name: followed(design, cohorts, protocol.n_doses) for name, design in designs.items()}
     now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
     found, said = None, {}
     if borrow is not None:
-        found, said = _borrowed(trial, (n, y), borrow, draws, seed, say or _silent)
+        found, said = _borrowed(trial, (n, y), courses, borrow, draws, seed, say or _silent)
         now, before = found.own
     elif samples:
         now, before = _sampled(curves[chosen], n, y, administered, draws, seed, say or _silent)
     result = _figures(protocol, now, before, by_curve)
-    if isinstance(now.curve, Hazard) and found is None:
-        for found_by in (by_period(now.curve, courses, n, y, protocol), by_reading(now.curve, courses, n, y, protocol)):
-            coords = {name: found_by.pop(name) for name in ("period", "reading") if name in found_by}
-            result = result.assign_coords(coords).assign(found_by)
-        said |= _course_in_words(now.curve, courses, protocol)
+    if (hazard := _hazard_of_course(now.curve, protocol)) is not None:
+        result, of_course = _with_course(result, hazard, now, courses, n, y, protocol)
+        said |= of_course | {"warnings": [*said.get("warnings", []), *of_course.get("warnings", [])]}
     whole_only = not weighted or all(design.reads_weights for design in designs.values())
     # The rest of the trial is followed by counts of complete courses, which such a design does not have.
     by_counts = not courses or all(design.reads != "exposure" for design in designs.values())
@@ -308,23 +311,52 @@ def analyze(
     return Analysis(result.assign_attrs(made | stamp(trial, borrows=found is not None)), now, before)
 
 
+def _hazard_of_course(curve: Curve, protocol: Protocol) -> Hazard | None:
+    """Return the hazard of each infusion with the protocol's days; ``None`` for another curve, or a hazard of the whole course."""
+    if not isinstance(curve, Hazard):
+        return None
+    days = protocol.treatment.interval_days
+    if len(curve.interval_days) != len(days):
+        return None
+    # Trials that borrow from one another share the parameters of an infusion, not its days.
+    after = curve.follow_up_days or protocol.treatment.after_course
+    return curve.model_copy(update={"interval_days": days, "follow_up_days": after})
+
+
+def _with_course(
+    result: xr.Dataset,
+    curve: Hazard,
+    now: Posterior,
+    courses: Sequence[Course],
+    n: np.ndarray,
+    y: np.ndarray,
+    protocol: Protocol,
+) -> tuple[xr.Dataset, dict[str, Any]]:
+    """Return the results with those by period and by reading of the courses, and the course in words."""
+
+    def posterior(of_period: Hazard) -> Posterior:
+        if isinstance(now, ExactPosterior):
+            return posterior_of(n, y, (), (), courses, of_period, (protocol.target.interval[1],))
+        # Loaded with the sampler, which has been run.
+        from ..posterior.mcmc import DrawnPosterior
+
+        assert isinstance(now, DrawnPosterior)
+        return now.with_curve(of_period)
+
+    found = by_period(curve, posterior, courses, n, protocol)
+    # Other readings of the same data are compared by quadrature.
+    if isinstance(now, ExactPosterior):
+        found |= by_reading(curve, courses, n, y, protocol)
+    coords = {name: found.pop(name) for name in ("period", "reading") if name in found}
+    return result.assign_coords(coords).assign(found), _course_in_words(curve, courses, protocol)
+
+
 def _course_in_words(curve: Hazard, courses: Sequence[Course], protocol: Protocol) -> dict[str, Any]:
     """Return the course as planned, the target in both terms, and the courses as far as they have been followed up."""
     rate, infusions = protocol.target.rate, len(curve.interval_days)
     per_course = curve.over != "infusion"
     both = (rate, per_infusion(rate, infusions)) if per_course else (1 - (1 - rate) ** infusions, rate)
-    each = [
-        {
-            "subject": course.subject,
-            "level": course.level,
-            "infusions": len(course.infusions),
-            "days": course.days,
-            "dlt": course.dlt,
-            "exposure": exposure_of(curve, course),
-            "left_out": course.left_out,
-        }
-        for course in courses
-    ]
+    each = course_rows(curve, courses)
     lacking = [course.subject for course in courses if course.left_out == _(NO_INFORMATION)]
     sentence = counted(
         "{n} patient is left out of the courses, because nothing is known on DLTs: {patients}.",
@@ -441,6 +473,7 @@ def _silent(words: str) -> None:
 def _borrowed(
     trial: Trial,
     own: tuple[np.ndarray, np.ndarray],
+    courses: Sequence[Course],
     borrow: Mapping[str, str | Sequence[Cohort]],
     draws: int,
     seed: int,
@@ -449,7 +482,8 @@ def _borrowed(
     """Return the posteriors of all trials, and the description of the borrowing."""
     borrowing, protocol = borrowing_of(trial), trial.protocol
     others, outcomes = borrow_from(borrowing, borrow)
-    found = borrowed(borrowing.model(protocol), own, others, draws, seed, say)
+    model = borrowing.model(protocol, intervals_among(courses))
+    found = borrowed(model, own, others, draws, seed, say)
     words = {"borrowing": {"rules": found.now.model.sentences(), "outcomes": outcomes}}
     return found, words | {"warnings": borrowing.warnings(protocol)}
 

@@ -14,6 +14,7 @@ from ..borrowing import Borrowing
 from ..config import Trial
 from ..figures import ESTIMATES
 from ..interruption import noticed
+from ..models import HierarchicalHazard
 from ..posterior.base import Posterior
 from ..summaries import effective_n
 from ..trial import Cohort, notation
@@ -128,7 +129,8 @@ def borrowed(
     start = perf_counter()
     none = (0 * n, 0 * y)
     now, before, nothing = ({name: (n, y), **others}, {name: none, **others}, {name: none, **nobody})
-    found = Borrowed(*(sample(model, data) for data in (now, before, nothing)))
+    without = model.without_data if isinstance(model, HierarchicalHazard) else model
+    found = Borrowed(sample(model, now), sample(without, before), sample(without, nothing))
     say(f"sampled in {perf_counter() - start:.1f} s by {found.now.fit.sampler.name}")
     return found
 
@@ -137,7 +139,7 @@ def sampling(
     model: HierarchicalLogistic, draws: int, seed: int, say: Callable[[str], None]
 ) -> Callable[[HierarchicalLogistic, Counts], HierarchicalPosterior]:
     """Return a function from a model of trials and their data to the posterior, compiled for the structure of ``model``."""
-    from ..posterior.hierarchical import SETTINGS, HierarchicalPosterior, hierarchical_fit
+    from ..posterior.hierarchical import SETTINGS, HazardsPosterior, HierarchicalPosterior, hierarchical_fit
 
     say("compiling the model, which takes longer than sampling it")
     start = perf_counter()
@@ -148,6 +150,9 @@ def sampling(
     def sample(model: HierarchicalLogistic, data: Counts) -> HierarchicalPosterior:
         # A model of another structure is compiled when it comes.
         with noticed():
-            return HierarchicalPosterior(hierarchical_fit(model, settings), data, seed, model)
+            fit = hierarchical_fit(model, settings)
+            if isinstance(model, HierarchicalHazard):
+                return HazardsPosterior(fit, data, seed, model)
+            return HierarchicalPosterior(fit, data, seed, model)
 
     return sample

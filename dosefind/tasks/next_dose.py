@@ -40,6 +40,7 @@ from ..trial import Departure, Weighted, notation
 from ..words import _
 from .holds import Holds, holds_of, released_by
 from .paused_starts import starts_in_pause
+from .periods import course_rows, extrapolated
 from .proposals import (
     Asked,
     Recommendation,
@@ -144,6 +145,11 @@ class NextDose(Shown):
     left_as_dlts
         What each design would do if every patient who left without a DLT and has a weight had had a DLT, by name; empty where
         nobody has a weight (``evaluability.dropout = "weight"``).
+    courses
+        Of each patient the course as far as it has been followed up, if a design reads exposure: infusions given, days, DLT, the
+        share of each interval that was observed, and why a patient is left out.
+    extrapolated
+        The share of the planned exposure at each level that has not been observed, if the primary design reads exposure.
     when
         Works out `waiting`.
     closed_from
@@ -173,6 +179,8 @@ class NextDose(Shown):
     notes: tuple[str, ...] = ()
     pause_rules: tuple[str, ...] = ()
     left_as_dlts: Mapping[str, Recommendation] = field(default_factory=dict)
+    courses: tuple[dict[str, Any], ...] = ()
+    extrapolated: tuple[float, ...] = ()
     when: Callable[[], Waiting] | None = None
 
     @cached_property
@@ -277,6 +285,7 @@ class NextDose(Shown):
             "serious": pd.DataFrame([_serious_row(event) for event in self.serious], columns=_SERIOUS),
             "safety": safety_set(self.evaluated)["safety"],
             "audit": self.evaluated.audit(),
+            "courses": _courses_table(self.courses),
             "designs": self.designs,
             "what-if": self.what_if,
             "completions": self.completions,
@@ -470,6 +479,11 @@ def next_dose(
     most = designs[binding].max_n_per_dose or (None if designs[binding].bound_by_group else protocol.limits.max_n)
     outcomes = notation(whole.cohorts())
     notes = (*evaluated.notes, *_on_dose_scale(designs, evaluated))
+    by_exposure = sorted((name for name, one in designs.items() if one.reads == "exposure"), key=lambda name: name != binding)
+    hazard = getattr(designs[by_exposure[0]], "curve", None) if by_exposure else None
+    shares: tuple[float, ...] = ()
+    if hazard is not None and by_exposure[0] == binding:
+        shares = tuple(extrapolated(hazard, whole.courses, np.zeros(protocol.n_doses)).tolist())
     attrs = {
         "as_of": evaluated.as_of.isoformat(),
         "as_of_assumed": int(evaluated.as_of_assumed),
@@ -509,6 +523,8 @@ def next_dose(
         notes=notes,
         pause_rules=tuple(protocol.pause_rules()),
         left_as_dlts=left_as_dlts,
+        courses=() if hazard is None else tuple(course_rows(hazard, whole.courses)),
+        extrapolated=shares,
         when=partial(
             when_to_decide,
             whole,
@@ -569,7 +585,7 @@ class _Rules:
         evaluated = escalation_of(self.planned[self.binding], whole, self.known)
         holds = holds_of(evaluated, self.protocol, self.known)
         # Of many answers the reasons are not shown.
-        asked = {name: one.without_reasons() for name, one in self.asked(evaluated, [self.binding]).items()}
+        asked = {name: one.explaining("nothing") for name, one in self.asked(evaluated, [self.binding]).items()}
         return self.proposals(evaluated, asked, holds, in_full=False)[self.binding]
 
 
@@ -657,6 +673,17 @@ _SERIOUS = [
     *("subject", "part", "level", "kinds", "day", "study_day", "in_window", "grade", "related"),
     *("holds", "adjudicated_on", "adjudicated_by", "conclusion"),
 ]
+
+
+def _courses_table(courses: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return one row per patient, with a column for the exposure of each interval."""
+    import pandas as pd
+
+    rows = []
+    for one in courses:
+        shares = {f"interval_{number}": share for number, share in enumerate(one["exposure"], start=1)}
+        rows.append({name: value for name, value in one.items() if name != "exposure"} | shares)
+    return pd.DataFrame(rows)
 
 
 def _serious_row(event: SeriousEvent) -> dict[str, Any]:

@@ -13,13 +13,24 @@ from ..exposure import Interval
 from ..figures import ESTIMATES
 from ..models import Curve, Hazard
 from ..posterior.administered import exact_posterior
+from ..posterior.base import Posterior
 from ..posterior.courses import Courses
 from ..posterior.exact import REPORTED, ExactPosterior, exact_fit
 from ..protocol import Protocol
 from ..trial import Administered, Weighted
 from ..words import _
 
-__all__ = ["by_period", "by_reading", "courses_data", "exposure_of", "extrapolated", "per_infusion", "posterior_of"]
+__all__ = [
+    "by_period",
+    "by_reading",
+    "course_rows",
+    "courses_data",
+    "exposure_of",
+    "extrapolated",
+    "intervals_among",
+    "per_infusion",
+    "posterior_of",
+]
 
 # The periods of the sensitivity analysis in days from the first infusion, and the share of the hazard of an infusion in the
 # follow-up after the course.
@@ -30,8 +41,12 @@ def courses_data(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.
     """Return the courses as data of a hazard, which include these counts; ``None`` without courses."""
     if not courses:
         return None
-    intervals = tuple(interval for course in courses for interval in course.intervals)
-    return Courses(curve, intervals, tuple(np.asarray(n).tolist()), tuple(np.asarray(y).tolist()))
+    return Courses(curve, intervals_among(courses), tuple(np.asarray(n).tolist()), tuple(np.asarray(y).tolist()))
+
+
+def intervals_among(courses: Sequence[Course]) -> tuple[Interval, ...]:
+    """Return the intervals of all courses."""
+    return tuple(interval for course in courses for interval in course.intervals)
 
 
 def posterior_of(
@@ -58,17 +73,21 @@ def _posterior(
     return ExactPosterior(exact_fit(curve, rates, courses_data(curve, courses, n, y)), n, y, tolerance)  # type: ignore[arg-type]
 
 
-def by_period(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.ndarray, protocol: Protocol) -> dict[str, Any]:
+def by_period(
+    curve: Hazard, posterior: Callable[[Hazard], Posterior], courses: Sequence[Course], n: np.ndarray, protocol: Protocol
+) -> dict[str, Any]:
     """Return the DLT probability in each period, with P(overdose) and the risk over the background, and the share extrapolated.
 
     Parameters
     ----------
     curve
         The hazard.
+    posterior
+        From the hazard with the DLT probability of another period to its posterior.
     courses
         The courses as far as they have been followed up; none if only the counts are known.
-    n, y : (doses,) arrays
-        Patients and DLTs whose outcome is known.
+    n : (doses,) array
+        Patients whose outcome is known.
     protocol
         The protocol.
 
@@ -78,13 +97,17 @@ def by_period(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.nda
         Variables over ``period`` and ``dose`` for a labelled result, and the coordinate ``period``.
     """
     high = protocol.target.interval[1]
-    means, overs, background, names = [], [], [], []
+    means, overs, errors, background, names = [], [], [], [], []
+    samples = False
     for name, of_period in _periods(curve):
-        found = _posterior(of_period, n, y, (high,), courses)
+        found = posterior(of_period)
+        mean, below = found.moments()[0], found.below(high)
         names.append(name)
-        means.append(found.moments()[0].value)
-        overs.append(1 - found.below(high).value)
+        means.append(mean.value)
+        overs.append(1 - below.value)
+        errors.append((mean.error, below.error))
         background.append(of_period.background_risk)
+        samples = found.samples
     axes, shown = ("period", "dose"), np.array(means)
     data = {
         "period_mean": (axes, shown),
@@ -93,7 +116,11 @@ def by_period(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.nda
         "period_background": ("period", np.array(background)),
         "extrapolated": ("dose", extrapolated(curve, courses, n)),
     }
-    return _defined(data, high) | {"period": names}
+    of_errors = {}
+    if samples:
+        mean_se, over_se = np.array(errors).transpose(1, 0, 2)
+        of_errors = {"period_mean_se": (axes, mean_se), "period_excess_se": (axes, mean_se), "period_p_over_se": (axes, over_se)}
+    return _defined(data, high) | of_errors | {"period": names}
 
 
 def by_reading(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.ndarray, protocol: Protocol) -> dict[str, Any]:
@@ -101,8 +128,10 @@ def by_reading(curve: Hazard, courses: Sequence[Course], n: np.ndarray, y: np.nd
 
     Parameters
     ----------
-    curve, courses, n, y, protocol
+    curve, courses, n, protocol
         As for `by_period`.
+    y : (doses,) array
+        DLTs.
 
     Returns
     -------
@@ -156,13 +185,31 @@ def _early(interval: Interval) -> Interval:
 
 
 def exposure_of(curve: Hazard, course: Course) -> list[float]:
-    """Return the exposure of a patient in each interval of the course, in units of the interval; an infusion not given has none."""
+    """Return the exposure of a patient in each interval of the course, in units of the interval; an infusion not given has none.
+
+    That of infusions beyond the planned number is part of the last.
+    """
     found = [0.0] * len(curve.interval_days)
     for interval in course.intervals:
-        place = len(interval.amounts) - 1
-        if not interval.follow_up and interval.amounts[-1] > 0 and place < len(found):
-            found[place] += interval.exposure + interval.until_events
+        if not interval.follow_up and interval.amounts[-1] > 0:
+            found[min(len(interval.amounts), len(found)) - 1] += interval.exposure + interval.until_events
     return found
+
+
+def course_rows(curve: Hazard, courses: Sequence[Course]) -> list[dict[str, Any]]:
+    """Return each patient's course as far as it has been followed up: infusions, days, DLT, exposure by interval, why left out."""
+    return [
+        {
+            "subject": course.subject,
+            "level": course.level,
+            "infusions": len(course.infusions),
+            "days": course.days,
+            "dlt": course.dlt,
+            "exposure": exposure_of(curve, course),
+            "left_out": course.left_out,
+        }
+        for course in courses
+    ]
 
 
 def _periods(curve: Hazard) -> Iterator[tuple[str, Hazard]]:
@@ -175,7 +222,7 @@ def _periods(curve: Hazard) -> Iterator[tuple[str, Hazard]]:
     if days < YEAR:
         later = curve.follow_up_days or YEAR - days
         for share in dict.fromkeys((0.0, SHARE, curve.follow_up_share)):
-            over = {"over": days + later, "follow_up_days": later}
+            over = {"over": days + later, "follow_up_days": later, "window_days": curve.window_days or curve.total_days}
             name = _("{days} days, follow-up with {share} of the hazard of an infusion")
             name = name.format(days=days + later, share=f"{share:g}")
             yield name, curve.model_copy(update=over | {"follow_up_share": share})
@@ -191,9 +238,8 @@ def extrapolated(curve: Hazard, courses: Sequence[Course], n: np.ndarray) -> np.
         # Without information on DLTs nothing has been observed; other patients who are left out belong to no dose.
         if course.level is None or (course.left_out and course.left_out != _(NO_INFORMATION)):
             continue
-        # An infusion that was not given is an interval that was not observed.
-        given = [interval for interval in course.intervals if not interval.follow_up and interval.amounts[-1] > 0]
-        own = sum(interval.exposure + interval.until_events for interval in given)
+        # An infusion that was not given is an interval that was not observed; further ones than planned are no part of the plan.
+        own = sum(min(share, 1.0) for share in exposure_of(curve, course))
         observed[course.level - 1] += own
         planned[course.level - 1] += own if course.dlt else len(curve.interval_days)
     if not courses:

@@ -30,7 +30,7 @@ from ..exposure import PartCourses
 from ..shown import Shown
 from ..trial import COUNT, NO_DOSE, Cohort, Departure, FollowUps, States, TimedStates, check_cohorts
 from ..words import _, counted
-from .steps import NextStep, move_words, step_from, steps_from, stop_words
+from .steps import NextStep, move_words, step_from, steps_from, stop_words, with_reason
 
 __all__ = [
     "Asked",
@@ -122,7 +122,8 @@ class Recommendation(Shown):
     completions
         Every way in which the outcomes still to come can come out, and what the design would do then: the same each time, unless
         it waits or holds, completes a cohort that further DLTs would end, or decides with pending outcomes. Of more than 256 ways,
-        those are one that give the same DLTs at each dose in earlier cohorts, and steps come without their reasons.
+        those are one that give the same DLTs at each dose in earlier cohorts, and steps come without their reasons, as they do for
+        a design that decides with pending outcomes.
     set_aside
         Subjects whose cohorts this proposal reads as outside the escalation.
     other_reading
@@ -207,14 +208,15 @@ class Asked:
         self._known: dict[_Key, NextStep] = {}
         # Steps without a reason, by their identity, each with what was asked.
         self._bare: dict[int, tuple[NextStep, _Question]] = {}
-        self._explains = True
+        # What has a reason: also the answer after each way in which outcomes come out ("all"), the answer alone, or nothing.
+        self.explains: Literal["all", "answer", "nothing"] = "all"
         # Whether a cohort was planned, by what was known of the trial and by the places of the cohorts set aside.
         self.planned: dict[tuple[Any, ...], dict[tuple[int, ...], bool]] = {}
 
-    def without_reasons(self) -> Asked:
-        """Return the same design, which shares what was worked out and gives steps without their reasons."""
+    def explaining(self, explains: Literal["answer", "nothing"]) -> Asked:
+        """Return the same design, which shares what was worked out and gives no other reasons than these."""
         found = copy.copy(self)
-        found._explains = False
+        found.explains = explains
         return found
 
     def on(self, day: date) -> Asked:
@@ -277,20 +279,20 @@ class Asked:
 
     def explained(self, step: NextStep) -> NextStep:
         """Return a step with its reason."""
-        if not self._explains or id(step) not in self._bare:
+        if self.explains == "nothing" or id(step) not in self._bare:
             return step
         _, question = self._bare[id(step)]
         key = self._key_of(question)
         if self._known[key] is step:
-            self._known[key] = self._one(question)
+            self._known[key] = with_reason(self.design, step, *self._asked(question))
         return self._known[key]
 
-    def _one(self, question: _Question) -> NextStep:
-        """Work out a single step with its reason."""
+    def _asked(self, question: _Question) -> tuple[States, Beside | None]:
+        """Return the state of a single question, and the counts beside the escalation."""
         state = self.state(question.cohorts)
         if question.pending or question.courses or question.followed:
             state = self._timed(state, [question.pending], [question.courses], [question.followed])
-        return step_from(self.design, state, Beside.of(question.others, self.n_doses))
+        return state, Beside.of(question.others, self.n_doses)
 
     def _key_of(self, question: _Question) -> _Key:
         if question.pending and self.design.n_memory:
@@ -305,7 +307,7 @@ class Asked:
         wanted = {key: question for key, question in zip(keys, questions, strict=True) if key not in self._known}
         if not self._plain:
             for key, question in wanted.items():
-                self._known[key] = self._one(question)
+                self._known[key] = step_from(self.design, *self._asked(question))
         else:
             self._work_out(list(wanted))
             self._bare |= {id(step := self._known[key]): (step, question) for key, question in wanted.items()}
@@ -396,7 +398,7 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
     Recommendation
     """
     # Reasons take longer than all the rest: they are worked out for the readings that are shown.
-    bare = asked.without_reasons()
+    bare = asked.explaining("nothing")
     proposals = [_as_read(bare if len(readings) > 1 else asked, evaluated, aside, opened) for aside in readings[:2]]
     others = readings[2:]
     # To wait for outcomes that may leave no dose as the MTD: nothing is more cautious but to stop without an MTD now.
@@ -410,7 +412,9 @@ def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence
     # The other reading shown is that with every cohort, or, where it is the one taken, that without any unplanned cohort.
     place = next(place for place, one in enumerate(proposals) if one is taken)
     shown = ([*readings[:2], *others][place], readings[1 if place == 0 else 0])
-    taken, other = (_as_read(asked, evaluated, aside, opened) for aside in shown)
+    taken, other = (
+        _as_read(one, evaluated, aside, opened) for one, aside in zip((asked, asked.explaining("answer")), shown, strict=True)
+    )
     return replace(taken, other_reading=other)
 
 
@@ -944,10 +948,18 @@ def _proposal(asked: Asked, evaluated: Evaluated, opened: Recorded | None) -> Re
 def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
     evaluated = by_dose(asked, evaluated)
     refuse_too_many(evaluated, [evaluated.n_completions])
-    found = _worked_out(asked, evaluated, asked.completions(evaluated))
+    now = None
     if asked.reads_pending and any(evaluated.open):
-        found = _known_now(asked, evaluated, found)
-    if evaluated.apart is None:
+        now = _worked_out(asked, evaluated, [asked.known_now(evaluated)])
+        if asked.explains != "all" and now.action not in ("stop", "wait"):
+            # What it does once all outcomes are known is shown beside it, and does not change it.
+            return replace(now, completions=())
+    if now is not None:
+        ends = _worked_out(asked.explaining("nothing"), evaluated, asked.completions(evaluated))
+        found = _known_now(asked, evaluated, now, ends)
+    else:
+        found = _worked_out(asked, evaluated, asked.completions(evaluated))
+    if now is None and evaluated.apart is None and asked.explains == "all":
         ways = tuple((way, asked.explained(step)) for way, step in found.completions)
     else:
         # The reason after each of very many ways is of no use to anybody, and takes as long as all the rest.
@@ -955,12 +967,11 @@ def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
     return replace(found, completions=ways)
 
 
-def _known_now(asked: Asked, evaluated: Evaluated, found: Recommendation) -> Recommendation:
-    """Return what a design that decides with pending outcomes does now, with what it does once all are known, as ``found``.
+def _known_now(asked: Asked, evaluated: Evaluated, now: Recommendation, found: Recommendation) -> Recommendation:
+    """Return what a design that decides with pending outcomes does ``now``, with what it does once all are known, as ``found``.
 
     A stop that a pending outcome could still change is awaited.
     """
-    now = _worked_out(asked, evaluated, [asked.known_now(evaluated)])
     ends = [step for _, step in found.completions]
     open_ = [evaluated[subject] for subjects in evaluated.open for subject in subjects]
     if now.action == "stop" and any((step.level, step.mtd) != (None, now.mtd) for step in ends):
@@ -992,7 +1003,7 @@ def _next_change(asked: Asked, evaluated: Evaluated, open_: Sequence[Status]) ->
 
 def _worked_out(asked: Asked, evaluated: Evaluated, done: list[Completion]) -> Recommendation:
     missing, steps = still_needed(asked, evaluated), asked.after_each(done)
-    if evaluated.apart is None:
+    if evaluated.apart is None and asked.explains == "all":
         # Also where to complete the cohort takes the place of a step.
         steps = [asked.explained(step) for step in steps]
     if not missing:
@@ -1164,20 +1175,17 @@ def _begun(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion], as_an
 
 def _without_current(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion]) -> list[Completion]:
     """Return ways in which outcomes can come out without the current cohort."""
-    if not _counted(evaluated):
-        return list(ways)
-    if any(way.pending for way in ways):
-        return [asked.known_now(evaluated.with_members(evaluated.members[:-1]))] * len(ways)
-    return [way._replace(cohorts=way.cohorts[:-1], courses=_courses_before(evaluated, way)) for way in ways]
-
-
-def _courses_before(evaluated: Evaluated, way: Completion) -> PartCourses | None:
-    """Return the courses of a way in which outcomes come out without those of the current cohort."""
-    if way.courses is None:
-        return None
     current = len(evaluated.members) - 1
     before = evaluated.with_members(evaluated.members[:current])
-    return before.part_courses([*way.cohorts[:-1], *way.others], (*way.dlts[:current], *way.dlts[current + 1 :]))
+    if any(way.pending for way in ways):
+        return [asked.known_now(before)] * len(ways)
+    last = -1 if _counted(evaluated) else None
+    found = []
+    for way in ways:
+        cohorts, dlts = way.cohorts[:last], (*way.dlts[:current], *way.dlts[current + 1 :])
+        courses = None if way.courses is None else before.part_courses([*cohorts, *way.others], dlts)
+        found.append(way._replace(cohorts=cohorts, dlts=dlts, courses=courses))
+    return found
 
 
 def still_needed(asked: Asked, evaluated: Evaluated) -> int:

@@ -13,6 +13,7 @@ from .._check import InputError, Problem
 from ..borrowing import Borrowing
 from ..config import Trial
 from ..evaluability import Course
+from ..exposure import Interval
 from ..models import Curve
 from ..posterior.base import Posterior
 from ..protocol import Protocol
@@ -21,7 +22,7 @@ from ..threads import one_thread
 from ..trial import Administered, Cohort, Weighted, notation
 from .analysis import amounts_among, chosen_curve, counts_of, other_priors, p_over, weights_among
 from .borrowing import Counts, borrow_from, borrowing_of, sampling
-from .periods import posterior_of
+from .periods import intervals_among, posterior_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,7 @@ def sensitivity(
     trial, outcomes, others, administered, weighted, courses, curve, borrow
         As for `analyze`.
     draws, seed, say
-        As for `analyze`, where something is borrowed.
+        As for `analyze`, where something is borrowed; courses are then used if the hazard per infusion is pooled.
 
     Returns
     -------
@@ -85,16 +86,20 @@ def sensitivity(
     protocol, curves = trial.protocol, trial.curves
     chosen, cohorts = chosen_curve(trial, outcomes, curve)
     n, y = counts_of(cohorts, others, protocol.n_doses)
-    amounts, weights = amounts_among(administered, n, y, borrow), weights_among(weighted, len(n), samples=borrow is not None)
+    borrowing = None if borrow is None else borrowing_of(trial)
+    if borrowing is not None and not borrowing.by_infusion:
+        # Other quantities than the hazard per infusion are those of whole courses.
+        courses = ()
+    amounts = amounts_among(administered, n, y, borrow)
+    weights = weights_among(weighted, len(n), samples=borrow is not None and not courses)
     exact = partial(posterior_of, n, y, amounts, weights, courses, tolerance=_ENOUGH)
     base = _Case(partial(exact, curves[chosen]), protocol.target.rate, protocol.target.interval[1], protocol.rp2d.limit)
-    if borrow is None:
+    if borrow is None or borrowing is None:  # the second for type checkers
         cases = [("as analysed", chosen, base), *_by_curve(base, curves, chosen, exact)]
     else:
-        borrowing = borrowing_of(trial)
         data = {protocol.record.id: (n, y), **borrow_from(borrowing, borrow)[0]}
         sample = sampling(borrowing.model(protocol), draws, seed, say)
-        cases = list(_by_borrowing(base, protocol, borrowing, data, curves[chosen], sample))
+        cases = list(_by_borrowing(base, protocol, borrowing, data, intervals_among(courses), sample))
     cases += _by_standard(cases[0][2], protocol)
     table = pd.DataFrame([_row(varied, value, case, protocol, borrow is not None) for varied, value, case in cases])
     table.attrs |= {"outcomes": notation(cohorts), "curve_used": chosen, "rp2d_rule": protocol.rp2d.rule}
@@ -149,24 +154,27 @@ def _by_borrowing(
     protocol: Protocol,
     borrowing: Borrowing,
     data: Counts,
-    alone: Curve,
+    intervals: Sequence[Interval],
     sample: Callable[..., HierarchicalPosterior],
 ) -> Iterator[tuple[str, str, _Case]]:
     """Yield the analysis with borrowing, without borrowing, and with other assumptions on it."""
     name = protocol.record.id
     own = data[name]
     for varied, value, one in (("as analysed", "borrowing", borrowing), *borrowing.variants(protocol)):
+        if intervals and not one.by_infusion:
+            # Whole courses would be other data.
+            continue
         try:
-            trial = sample(one.model(protocol), data).trials[name]
+            trial = sample(one.model(protocol, intervals), data).trials[name]
         except InputError as error:
             # A reference dose within reach of the doses on one scale may be out of reach on another.
             raise InputError(f"sensitivity to borrowing, {varied} {value}: {error}") from None
         yield varied, value, replace(base, posterior=lambda rates, trial=trial: trial)
         if one is borrowing:
             nobody = {other: ([0] * len(n), [0] * len(n)) for other, (n, _) in data.items()}
-            unshared = sample(one.model(protocol), {**nobody, name: own}).trials[name]
+            unshared = sample(one.model(protocol, intervals), {**nobody, name: own}).trials[name]
             yield "borrowing", "no data of others", replace(base, posterior=lambda rates, trial=unshared: trial)
-            yield "borrowing", "off", replace(base, posterior=partial(posterior_of, *own, (), (), (), alone, tolerance=_ENOUGH))
+            yield "borrowing", "off", base
 
 
 def _by_standard(base: _Case, protocol: Protocol) -> Iterator[tuple[str, str, _Case]]:

@@ -233,7 +233,11 @@ def next_step(design: Design, cohorts: Sequence[Cohort], n_doses: int, others: S
 
 def step_from(design: Design, state: States, beside: Beside | None) -> NextStep:
     """Return what the design does next in a single state, with counts beside the escalation if there are any."""
-    (step,) = steps_from(design, state, beside)
+    return with_reason(design, steps_from(design, state, beside)[0], state, beside)
+
+
+def with_reason(design: Design, step: NextStep, state: States, beside: Beside | None) -> NextStep:
+    """Return a step of `steps_from` with its reason in full."""
     # A design of the user's own may know nothing of counts beside the escalation.
     reason = design.because(state) if beside is None else design.because(state, beside)
     return replace(step, reason="; ".join([reason, step.reason]) if step.reason else reason)

@@ -13,20 +13,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import product
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from ..config import Trial
 from ..designs import TITECRM, Design
 from ..evaluability import Evaluated, Status
-from ..models import Curve
+from ..models import Curve, Hazard
 from ..posterior.pending import MOST_WAYS, Followed, Predicted, at_rates, predicted
 from ..protocol import Protocol
 from ..provenance import named_column
 from ..shown import Shown
 from ..threads import one_thread
 from ..timing import Gates, Onset
+from .periods import courses_data
 from .proposals import Recommendation, short
 
 if TYPE_CHECKING:
@@ -174,6 +175,9 @@ class Waiting(Shown):
         Why there are no dates although outcomes are pending; otherwise empty.
     untested_below
         Whether no patient at a lower dose has a complete outcome although the decision is a dose above the first.
+    by_courses
+        Whether the posterior is that of the courses as far as they have been followed up, and the days to DLT are those of the
+        design's hazard per infusion.
     error
         Largest numerical error of a probability.
     """
@@ -193,6 +197,7 @@ class Waiting(Shown):
     onset_assumed: bool = True
     refused: str = ""
     untested_below: bool = False
+    by_courses: bool = False
     error: float = 0.0
 
     def __bool__(self) -> bool:
@@ -255,6 +260,7 @@ class Waiting(Shown):
             "onset parts": ", ".join(f"{part:g}" for part in self.onset.parts),
             "onset of infusions": self.onset.pattern or ", ".join(f"{hazard:g}" for hazard in self.onset.hazards),
             "onset assumed": "yes" if self.onset_assumed else "no",
+            "courses included": "yes" if self.by_courses else "no",
             "largest numerical error": f"{self.error:.1g}",
             "not worked out because": self.refused,
         }
@@ -319,25 +325,31 @@ def when_to_decide(
     pending = [status for status, one in zip(open_, patients, strict=True) if not one.left_out]
     if not pending:
         return made
-    future = _Future(evaluated, pending, answer, design.reads in ("follow-up", "exposure"))
+    # Where exposure or follow-up is read, the decision depends on the day as well as on the outcomes.
+    future = _Future(evaluated, pending, answer, by_day=design.reads in ("follow-up", "exposure"))
     if future.n_ways > MOST_WAYS:
         words = f"{len(pending)} pending outcomes can come out in {future.n_ways:,} ways, more than {MOST_WAYS}"
         return replace(made, last=None, refused=words)
     name, curve, own = _curve_of(trial, design)
     known = _known(evaluated, protocol.n_doses)
+    courses = None
+    if design.reads == "exposure" and isinstance(curve, Hazard):
+        courses = courses_data(curve, evaluated.courses, known[:, 0], known[:, 1])
     current = max((status.level or 0 for status in evaluated.statuses if status.part == "escalation"), default=0)
     if evaluated.members:
         current = evaluated.members[-1].level
     found, error = [], 0.0
     dates = _dates(evaluated, protocol, design, pending, start)
-    if future.daily:
+    if design.reads == "follow-up":
         changes = future.changes(sorted(day for day, _ in dates))
         dates = sorted({**{day: (Event("follow-up"),) for day in changes}, **dict(dates)}.items())
     for rate in (None,) if curve is not None else STATED_RATES:
         for day, reasons in dates:
             groups = future.groups(day)
             if curve is not None:
-                chance = predicted(curve, known[:, 0], known[:, 1], groups, onset, evaluated.administered, evaluated.weighted)
+                # Courses have the amounts that were administered, and the days of patients who left.
+                amounts, weights = ((), ()) if courses is not None else (evaluated.administered, evaluated.weighted)
+                chance = predicted(curve, known[:, 0], known[:, 1], groups, onset, amounts, weights, courses)
             else:
                 chance = at_rates(np.full(protocol.n_doses, rate), groups, onset)
             error = max(error, chance.error)
@@ -350,6 +362,7 @@ def when_to_decide(
         curve_rules=() if curve is None else tuple(curve.sentences()),
         of_design=own,
         known=tuple((int(n), int(y)) for n, y in known),
+        by_courses=courses is not None,
         error=error,
     )
 
@@ -401,6 +414,9 @@ def _dates(
         followed = gates.days_each_pending(protocol.treatment.dlt_window_days)
         if followed is not None and here:
             events.append((max(status.first for status in here) + timedelta(days=followed), Event("gate")))
+        if gates.infused is not None:
+            planned = timedelta(days=protocol.treatment.infusion_days[gates.infused.number - 1] - 1)
+            events += [(status.first + planned, Event("gate")) for status in here]
         if gates.one_followed is not None and here:
             events.append((min(status.first for status in here) + timedelta(days=gates.one_followed), Event("gate")))
     found: dict[date, list[Event]] = {}
@@ -438,10 +454,9 @@ class _Future:
     """The patients as they can be on later dates, and what the design would then do, each worked out once."""
 
     def __init__(
-        self, evaluated: Evaluated, pending: Sequence[Status], answer: Callable[[Evaluated], Recommendation], daily: bool
+        self, evaluated: Evaluated, pending: Sequence[Status], answer: Callable[[Evaluated], Recommendation], *, by_day: bool
     ) -> None:
-        # Whether the answer can change on any day, because follow-up has passed.
-        self.evaluated, self.answer, self.daily = evaluated, answer, daily
+        self.evaluated, self.answer, self.by_day = evaluated, answer, by_day
         place = {subject: at for at, group in enumerate(evaluated.groups) for subject in group.subjects}
         alike: dict[tuple[object, ...], list[Status]] = {}
         for status in pending:
@@ -449,7 +464,7 @@ class _Future:
             alike.setdefault(key, []).append(status)
         # Patients who cannot be told apart: at one dose, in one cohort, with one follow-up.
         self.alike = list(alike.values())
-        self._known: dict[tuple[Any, ...], Answer] = {}
+        self._known: dict[tuple[date | None, tuple[tuple[int, int, bool], ...]], Answer] = {}
 
     @property
     def n_ways(self) -> int:
@@ -490,10 +505,8 @@ class _Future:
 
     def _decision(self, day: date, way: Sequence[int]) -> Answer:
         # What is known of each group, by which the decision is determined: its DLTs, and whether the others are complete.
-        known = tuple((dlts, len(group), group[0].end <= day) for dlts, group in zip(way, self.alike, strict=True))
-        # The follow-up of the others, as long as there is any to come.
-        followed = self.daily and any(dlts < len(group) and group[0].end > day for dlts, group in zip(way, self.alike, strict=True))
-        key = known, day if followed else None
+        outcomes = tuple((dlts, len(group), group[0].end <= day) for dlts, group in zip(way, self.alike, strict=True))
+        key = day if self.by_day else None, outcomes
         if key not in self._known:
             self._known[key] = Answer.of(self.answer(self._then(day, way)))
         return self._known[key]

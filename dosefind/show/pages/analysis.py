@@ -344,7 +344,7 @@ class Estimates:
             "DLT rate at level {level}: {course} per course, {infusion} per infusion (the target: {of_course}, {of_infusion}); "
             "{share} of the planned exposure there is extrapolated."
         )
-        course, infusion = (percent(self.values("period_mean")[place][level - 1]) for place in (2, 0))
+        course, infusion = (self.percent("period_mean", (place, level - 1)) for place in (2, 0))
         rates = {f"of_{name}": percent(self.of_course[f"target_{name}"]) for name in ("course", "infusion")}
         share = self.percent("extrapolated", level - 1)
         return (filled(words, level=level, course=course, infusion=infusion, share=share, **rates),)
@@ -386,7 +386,7 @@ class Estimates:
         if "reading" in self.summary.coords:
             blocks += self._by_reading()
         if self.of_course["patients"] and not hides:
-            blocks.append(self._exposure())
+            blocks.append(common.exposure(self.of_course["patients"]))
         return (Section("course", text(_("Course of infusions")), tuple(blocks), detail=True),)
 
     def _levels(self) -> tuple[Text, ...]:
@@ -408,22 +408,6 @@ class Estimates:
             (data(label), *(self.written(name, (at, d)) for d in range(self.n_doses))) for at, label in enumerate(self.values(axis))
         ]
         return table(caption, (heading, *self._levels()), rows)
-
-    def _exposure(self) -> Table:
-        """Return the exposure of each patient in each interval."""
-        intervals = range(1, self.of_course["infusions"] + 1)
-        heads = (_("patient"), _("level"), _("infusions"), _("days"), _("DLT"))
-        heads += (*(filled(_("interval {number}"), number=number) for number in intervals), _("left out"))
-        rows = []
-        for one in self.of_course["patients"]:
-            level = "\u2013" if one["level"] is None else str(one["level"])
-            known = (str(one["infusions"]), str(one["days"]), _("yes") if one["dlt"] else _("no"))
-            rows.append((data(one["subject"]), level, *known, *(f"{share:.2f}" for share in one["exposure"]), one["left_out"]))
-        words = _(
-            "Exposure of each patient: infusions given, days from the first infusion to the DLT or the end of follow-up, and share "
-            "of each interval that was observed."
-        )
-        return table(words, heads, rows)
 
     # Details.
 

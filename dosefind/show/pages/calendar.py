@@ -153,7 +153,9 @@ class Calendar:
     # The first screen.
 
     def answers(self) -> tuple[Text, ...]:
-        """Return how long the primary design takes, and what designs that decide with pending outcomes gain or lose by it."""
+        """Return how long the primary design takes, and what designs that decide with pending outcomes gain or lose by it: compared
+        with the primary design, or if that decides so itself with the first that needs complete outcomes.
+        """
         primary = self.designs.index(self.made.attrs["primary_design"])
         own = (0, self.main, primary, self.shown)
         words = _("In scenario {scenario} at {rate}, {design} takes {days} days on average, with {patients} patients.")
@@ -181,9 +183,11 @@ class Calendar:
             words = _("In a trial of {design}, {gone} candidates on average leave the queue before they can start.")
             answers.append(filled(words, design=data(self.designs[primary]), gone=f"{gone:.1f}"))
         reads = self.made["reads"].values
-        waits = self.made["on_complete_data"].values.tolist()
+        waiting = [primary, *range(len(reads))]
+        compared = next((design for design in waiting if reads[design] == "complete"), None)
+        own = self.made["on_complete_data"].values.tolist()
         for design in (design for design in range(len(reads)) if reads[design] != "complete"):
-            answers.append(self._gain(design, self.designs.index(waits[design]) if waits[design] else primary))
+            answers.append(self._gain(design, self.designs.index(own[design]) if own[design] else compared))
         bias = self._bias()
         return (*self._cut_short(), *answers, *(() if bias is None else (bias,)))
 
@@ -203,26 +207,34 @@ class Calendar:
             return counted("{n} candidate per 28 days", "{n} candidates per 28 days", int(rate))
         return _("{rate} candidates per 28 days").format(rate=f"{rate:g}")
 
-    def _gain(self, design: int, primary: int) -> Text:
-        """Return what a design that decides with pending outcomes gains or loses in time against another one."""
+    def _gain(self, design: int, compared: int | None) -> Text:
+        """Return what a design that decides with pending outcomes gains or loses in time against one that does not."""
         own = (0, self.main, design, self.shown)
         values = {
             "design": data(self.designs[design]),
-            "primary": data(self.designs[primary]),
-            "differences": self._differences(0, design, primary),
             "bold": f"{self.value('bold', own)[0]:.2f}",
             "decisions": f"{self.value('decisions', own)[0]:.1f}",
-            "if_allowed": self._differences(1, design, primary) if (1, design) in self.rows else "",
+        }
+        if compared is None:
+            words = _(
+                "{design} decides with outcomes pending: of its {decisions} decisions, {bold} would have been lower with complete "
+                "outcomes."
+            )
+            return filled(words, **values)
+        values |= {
+            "compared": data(self.designs[compared]),
+            "differences": self._differences(0, design, compared),
+            "if_allowed": self._differences(1, design, compared) if (1, design) in self.rows else "",
         }
         words = _(
-            "{design} decides with outcomes pending. Days compared with {primary}, by candidates per 28 days: "
-            "{differences}. Of its {decisions} decisions, {bold} would have been lower with complete outcomes."
+            "{design} decides with outcomes pending. Days compared with {compared}, by candidates per 28 days: {differences}. Of "
+            "its {decisions} decisions, {bold} would have been lower with complete outcomes."
         )
         if values["if_allowed"]:
             words = _(
-                "{design} decides with outcomes pending. Days compared with {primary}, by candidates per 28 days: "
-                "{differences} (if dose groups were allowed to overlap: {if_allowed}). Of its {decisions} decisions, {bold} would "
-                "have been lower with complete outcomes."
+                "{design} decides with outcomes pending. Days compared with {compared}, by candidates per 28 days: {differences} "
+                "(if dose groups were allowed to overlap: {if_allowed}). Of its {decisions} decisions, {bold} would have been "
+                "lower with complete outcomes."
             )
         title = str(self.made["title"].values[design])
         named = filled(_("{design} is {title}. "), design=data(self.designs[design]), title=title) if title else ()
@@ -255,11 +267,11 @@ class Calendar:
         rates = {"true": f"{true:.1%}", "rate": f"{rate:.1%}", "more": f"{1 / evaluable - 1:.0%}"}
         return filled(words, level=at[1] + 1, **rates)
 
-    def _differences(self, overlap: int, design: int, primary: int) -> str:
+    def _differences(self, overlap: int, design: int, compared: int) -> str:
         parts = []
         for index in range(self.made.sizes["accrual"]):
             mine, error = self.value("days", (overlap, index, design, self.shown))
-            other, its_error = self.value("days", (0, index, primary, self.shown))
+            other, its_error = self.value("days", (0, index, compared, self.shown))
             # Designs share their latent patients, so that this error is larger than that of the difference.
             clear = abs(mine - other) > 2 * np.hypot(error, its_error)
             parts.append(f"{self.rate(index)}: {f'{mine - other:+.0f}' if clear else _('unclear')}")

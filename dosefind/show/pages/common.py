@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...figures import Quantity
 from ...tasks.stamps import n_assumed
 from ...words import _, counted
-from ..content import Block, Bullets, Definitions, Paragraph, Section, Text, data, filled, table, text
+from ..content import Block, Bullets, Definitions, Paragraph, Section, Table, Text, data, filled, table, text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,6 +20,7 @@ __all__ = [
     "choice",
     "definitions",
     "ended",
+    "exposure",
     "heading",
     "level_words",
     "place_words",
@@ -54,6 +55,23 @@ def choice(label: object) -> str:
 def level_words(label: object) -> str:
     """Return a choice of dose in words: the level, or that there is none."""
     return _("none") if str(label) == "none" else _("level {level}").format(level=label)
+
+
+def exposure(courses: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the exposure of each patient in each interval of the course, from the rows of `tasks.periods.course_rows`."""
+    intervals = range(1, len(courses[0]["exposure"]) + 1)
+    heads = (_("patient"), _("level"), _("infusions"), _("days"), _("DLT"))
+    heads += (*(filled(_("interval {number}"), number=number) for number in intervals), _("left out"))
+    rows = []
+    for one in courses:
+        level = "\u2013" if one["level"] is None else str(one["level"])
+        known = (str(one["infusions"]), str(one["days"]), _("yes") if one["dlt"] else _("no"))
+        rows.append((data(one["subject"]), level, *known, *(f"{share:.2f}" for share in one["exposure"]), one["left_out"]))
+    words = _(
+        "Exposure of each patient: infusions given, days from the first infusion to the DLT or the end of follow-up, and share "
+        "of each interval that was observed."
+    )
+    return table(words, heads, rows)
 
 
 def heading(quantity: Quantity) -> str:

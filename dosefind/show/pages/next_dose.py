@@ -87,6 +87,7 @@ def next_dose(found: NextDose) -> Page:
     )
     sections = (
         *_section("evaluability", _("Evaluability for DLT"), shown.evaluability()),
+        *_section("course", _("Course of infusions"), shown.course()),
         *_section("waiting", _("Decide now or wait"), waiting_blocks(found.waiting)),
         *_section("designs", _("Next steps by design and outcome"), (shown.designs(), *shown.by_outcome())),
         *_section("deviations", _("Deviations and decisions"), (*shown.deviations(), *shown.decisions())),
@@ -447,12 +448,25 @@ class Conduct:
                     "them as far as followed up."
                 )
             because.append(filled(words, subjects=data(listed(waiting))))
+        because += self._extrapolated()
         left = len(found.findings) + len(found.deviations.get(found.binding, ()))
         words = _("No deviation from the protocol or from {design} was found.")
         if left:
             words = _("Deviations from the protocol and from {design}: {n} (section on deviations).")
         because += [*limits, filled(words, design=self.design, n=left)]
         return Answer(_("How safe?"), seen if n else text(_("No outcome is known yet.")), tuple(because))
+
+    def _extrapolated(self) -> list[Text]:
+        """Return the share of the planned exposure not observed yet, at each dose with patients, if the primary design reads it."""
+        rows = zip(self.found.doses.to_dict("records"), self.found.extrapolated, strict=False)
+        one = _("{share} at level {level}")
+        each = [one.format(share=percent(share), level=row["level"]) for row, share in rows if row["treated"]]
+        words = _("Extrapolated, as exposure planned and not observed yet: {shares}.")
+        return [filled(words, shares=", ".join(each))] if each else []
+
+    def course(self) -> tuple[Block, ...]:
+        """Return the exposure of each patient, where a design reads it."""
+        return (common.exposure(self.found.courses),) if self.found.courses else ()
 
     def limits(self) -> list[Text]:
         """Return the upper limit of the DLT rate at the doses in question."""

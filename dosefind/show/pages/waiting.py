@@ -99,6 +99,8 @@ def _chances(found: Waiting, day: object, name: str) -> str:
 
 def _basis(found: Waiting) -> Text:
     """Return the curve or the DLT rates, and the distribution of the days to DLT, in few words."""
+    if found.by_courses:
+        return text(_("the design's own hazard per infusion, further infusions as planned"))
     onset = _onset(found)
     if found.rates:
         rates = ", ".join(percent(rate, 0) for rate in found.rates)
@@ -217,6 +219,17 @@ def _rests_on(found: Waiting) -> list[Text]:
         _("level {level}: {dlts} of {n}").format(level=level, dlts=y, n=n) for level, (n, y) in enumerate(found.known, start=1)
     )
     lines.append(filled(_("Known outcomes, DLTs of patients: {counts}."), counts=counts))
+    if found.by_courses:
+        lines.append(text(_("All courses are included as far as followed up, also of patients who left.")))
+        words = _(
+            "A pending patient has a DLT by a later day with probability 1 - exp(-(H1 - H0)), with the cumulative hazards up to "
+            "the two days if further infusions are given as planned, multiplied over the patients before the mean over the "
+            "posterior is taken. On each date the design is asked about the patients as they would then be, with a new DLT on that "
+            "date."
+        )
+        lines.append(text(words))
+        lines.append(text(_("It is supposed that no pending patient discontinues and that no further patient starts until then.")))
+        return lines
     words = _("Days to DLT: {onset}, as stated in the protocol.")
     if found.onset_assumed:
         words = _("Days to DLT: {onset}, an assumption, as no record states it.")
