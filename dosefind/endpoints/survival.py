@@ -92,8 +92,8 @@ def kaplan_meier(days: Any, event: Any, level: float = 0.95) -> Survival:
     spread = np.sqrt(np.cumsum(np.where(risk > dead, dead / (risk * left), 0.0)))
     inner = np.where((probability > 0) & (probability < 1), probability, 0.5)
     width = ndtri((1 + level) / 2) * spread / np.abs(np.log(inner))
-    limits = (np.where(probability == inner, inner ** np.exp(way * width), np.nan) for way in (1, -1))
-    return Survival(at, probability, *limits, risk)
+    low, high = (np.where(probability == inner, inner ** np.exp(way * width), np.nan) for way in (1, -1))
+    return Survival(at, probability, low, high, risk)
 
 
 def aalen_johansen(days: Any, cause: Sequence[str | None]) -> Incidence:
