@@ -1,7 +1,8 @@
 """How many trials a second go through a calendar, how many through a simulation without one, and in how much memory?
 
 The 3+3, the rolling six and BOIN for 5 doses at 2 candidates per 28 days (Poisson, two of whom wait), a DLT window of 28 days and
-dose groups that may overlap. It needs Linux or macOS.
+dose groups that may overlap; TITE-BOIN and TITE-CRM with 30 patients at 4 candidates per window, nobody waiting. Every decision of
+the latter is settled in double precision. It needs Linux or macOS.
 
 How it is measured
     One thread: the BLAS is held to one before NumPy is loaded. A run is a block of 10,000 trials in one scenario; seconds of the
@@ -28,7 +29,7 @@ from rich.table import Table
 from benchmarks.measure import in_child, peak_resident, recorded
 from benchmarks.picture import Line, Panel, lines
 from benchmarks.study import Study, circumstances
-from dosefind import BOIN, ThreePlusThree
+from dosefind import BOIN, TITEBOIN, TITECRM, ThreePlusThree
 from dosefind.blocks import run
 from dosefind.designs import Design, RollingSix
 from dosefind.operating.calendar import Clock
@@ -45,9 +46,10 @@ SEED, DOSES, PER_28_DAYS = 1, 5, 2.0
 RATES = Rates(np.array([[0.05, 0.15, 0.25, 0.40, 0.55]]))
 TREATMENT = Treatment(infusion_days=(1,), dlt_window_days=28, no_overlap=False)
 CLOCK = Clock(TREATMENT, Accrual(process="poisson", per_28_days=PER_28_DAYS, queue=2))
+FOUR = Clock(TREATMENT, Accrual(process="poisson", per_28_days=4.0))
 RUNS, BLOCKS, QUICK_BLOCKS = 5, (5, 100), (2, 10)
 SIZE = 1500
-GOALS = {"calendar/3+3": 20_000, "calendar/rolling six": 20_000}
+GOALS = {"calendar/3+3": 20_000, "calendar/rolling six": 20_000, "calendar/tite-boin": 20_000, "calendar/tite-crm": 10_000}
 
 
 def designs() -> dict[str, Design]:
@@ -55,6 +57,8 @@ def designs() -> dict[str, Design]:
         "3+3": ThreePlusThree(n_doses=DOSES),
         "rolling six": RollingSix(n_doses=DOSES),
         "boin": BOIN(target=0.25, max_n=30, n_doses=DOSES),
+        "tite-boin": TITEBOIN(target=0.25, window_days=28, max_n=30, n_doses=DOSES),
+        "tite-crm": TITECRM(skeleton=(0.05, 0.12, 0.25, 0.40, 0.55), target=0.25, window_days=28, max_n=30, n_doses=DOSES),
     }
 
 
@@ -62,7 +66,8 @@ def job_of(name: str) -> Timed | Simulation:
     """The work of a row, such as calendar/3+3."""
     kind, _, design = name.partition("/")
     made = designs()[design]
-    return Timed(made, RATES, CLOCK, SEED) if kind == "calendar" else Simulation(made, RATES, SEED, TREATMENT.least_days)
+    clock = FOUR if design.startswith("tite") else CLOCK
+    return Timed(made, RATES, clock, SEED) if kind == "calendar" else Simulation(made, RATES, SEED, TREATMENT.least_days)
 
 
 def measured(name: str) -> dict[str, Any]:
@@ -98,7 +103,8 @@ def rows(options: argparse.Namespace, progress: Console) -> Iterator[dict[str, A
     few, many = QUICK_BLOCKS if options.quick else BLOCKS
     names = [f"{kind}/{name}" for kind in ("calendar", "simulation") for name in designs()]
     # Without a calendar, nothing is pending when a design decides.
-    for name in (name for name in names if name != "simulation/rolling six"):
+    without = ("simulation/rolling six", "simulation/tite-boin", "simulation/tite-crm")
+    for name in (name for name in names if name not in without):
         row = {"name": name, "status": "done"} | in_child(measured, name)
         sizes = {"few": few, "many": many}
         yield (

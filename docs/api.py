@@ -80,6 +80,8 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
                 "RollingSix",
                 "CourseBLRM",
                 "Optimal",
+                "TITEBOIN",
+                "TITECRM",
             ),
             "design_from_rule",
             *(

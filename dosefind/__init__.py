@@ -42,6 +42,8 @@ _HOMES = {
     "RollingSix": "designs",
     "States": "trial",
     "Synthetic": "tasks",
+    "TITEBOIN": "designs",
+    "TITECRM": "designs",
     "ThreePlusThree": "designs",
     "Trial": "config",
     "TrialDoses": "models",

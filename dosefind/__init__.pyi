@@ -11,6 +11,8 @@ from .designs import BLRM as BLRM
 from .designs import BOIN as BOIN
 from .designs import CRM as CRM
 from .designs import MTPI2 as MTPI2
+from .designs import TITEBOIN as TITEBOIN
+from .designs import TITECRM as TITECRM
 from .designs import CourseBLRM as CourseBLRM
 from .designs import DecisionTable as DecisionTable
 from .designs import I3Plus3 as I3Plus3

@@ -174,6 +174,8 @@ CALENDAR: dict[str, Quantity] = {
     "reads": Quantity(
         marked("whether the design decides from complete outcomes only (complete) or also with outcomes pending (pending)")
     ),
+    "title": Quantity(marked("title of the design with its rule, where several rules have one name, otherwise empty")),
+    "on_complete_data": Quantity(marked("the same design deciding on complete data only, empty if there is none")),
     "days": Quantity(
         marked("days from the first patient's start to the last outcome that the trial needed, mean"), marked("days"), "days", 0
     ),
@@ -434,7 +436,10 @@ WAITING: dict[str, Quantity] = {
     "p_lower": Quantity(marked("probability that it is a lower dose, or a stop with a lower MTD"), marked("lower"), "%"),
     "p_higher": Quantity(marked("probability that it is a higher dose, or a stop with a higher MTD"), marked("higher"), "%"),
     "weight": Quantity(
-        marked("share of the days to DLT that has passed without a DLT by the data cutoff date, at the target DLT rate"),
+        marked(
+            "share of the days to DLT that has passed without a DLT by the data cutoff date, at the target DLT rate; of a TITE-CRM "
+            "the weight of the patient in its likelihood"
+        ),
         marked("weight"),
         digits=3,
     ),

@@ -24,12 +24,12 @@ __all__ = ["Dataset", "decoded", "read_result", "restored"]
 # The dimensions of datasets in the order in which they are made, and the variables that lack such a dimension.
 _ORDER = ("target", "overlap", "accrual", "design", "scenario", "layout")
 _WITHOUT = {
-    "scenario": {"max_n_per_dose", "reads"},
+    "scenario": {"max_n_per_dose", "reads", "title", "on_complete_data"},
     "design": {"p_true", "n_acceptable", "true_mtd", "highest_mtd", "true_mtd_by_target", "days_decided", "days_decided_se"}
     | {"reference_selected", "reference_correct", "reference_correct_highest"},
     "layout": {"lower", "upper"},
-    "overlap": {"p_true", "true_mtd", "reads", "days_decided", "days_decided_se"},
-    "accrual": {"p_true", "true_mtd", "reads"},
+    "overlap": {"p_true", "true_mtd", "reads", "title", "on_complete_data", "days_decided", "days_decided_se"},
+    "accrual": {"p_true", "true_mtd", "reads", "title", "on_complete_data"},
 }
 
 

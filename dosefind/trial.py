@@ -28,6 +28,7 @@ __all__ = [
     "Administered",
     "Cohort",
     "Departure",
+    "FollowUps",
     "States",
     "TimedStates",
     "Weighted",
@@ -359,6 +360,45 @@ class States(Shown):
         return States(n, y, dose, size, dlts, self.cohorts[rows] + COUNT(1), self.memory[rows], tuple(further))
 
 
+class FollowUps(NamedTuple):
+    """Follow-up of the pending patients of a batch of trials, in whole days.
+
+    Attributes
+    ----------
+    window
+        Days in the DLT assessment period.
+    dose : (states, patients) integer array
+        Dose index of each pending patient, in any order; -1 for no patient.
+    days : (states, patients) integer array
+        Days for which the patient has been followed up without a DLT.
+    late : (states,) integer array
+        DLTs of patients before the latest cohort that became known after that cohort had begun.
+    """
+
+    window: int
+    dose: np.ndarray
+    days: np.ndarray
+    late: np.ndarray
+
+    def take(self, rows: np.ndarray | slice) -> FollowUps:
+        """Return those of the given rows."""
+        return FollowUps(self.window, self.dose[rows], self.days[rows], self.late[rows])
+
+    def by_dose(self, n_doses: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the days of all pending patients at each dose, and the fewest of any of them (the window without any), each
+        ``(states, doses)``.
+        """
+        total, fewest = np.zeros((2, len(self.dose), n_doses), np.int32)
+        fewest += self.window
+        rows = np.arange(len(self.dose))
+        for dose, days in zip(self.dose.T, self.days.T, strict=True):
+            there = np.flatnonzero(dose >= 0)
+            at = rows[there], dose[there]
+            total[at] += days[there]
+            fewest[at] = np.minimum(fewest[at], days[there])
+        return total, fewest
+
+
 @dataclass(frozen=True)
 class TimedStates(States):
     """A batch of trials with pending patients: they are included in ``n``, and their outcomes are not known yet.
@@ -371,11 +411,14 @@ class TimedStates(States):
         The courses of each trial as far as they have been followed up, for designs that read exposure; otherwise empty.
     exposure
         The same in whole days, if all infusions were given as planned; then ``courses`` is empty.
+    follow_ups
+        The days for which each pending patient has been followed up, for designs that read them; otherwise ``None``.
     """
 
     pending: np.ndarray = field(kw_only=True)
     courses: tuple[PartCourses, ...] = field(default=(), kw_only=True)
     exposure: Exposures | None = field(default=None, kw_only=True)
+    follow_ups: FollowUps | None = field(default=None, kw_only=True)
 
     @property
     def included(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -391,7 +434,9 @@ class TimedStates(States):
         """Return the states of the given rows."""
         courses = tuple(self.courses[row] for row in np.arange(len(self))[rows]) if self.courses else ()
         exposure = None if self.exposure is None else self.exposure.take(rows)
-        return TimedStates(**vars(super().take(rows)), pending=by_dose(self.pending, rows), courses=courses, exposure=exposure)
+        follow_ups = None if self.follow_ups is None else self.follow_ups.take(rows)
+        timed = {"pending": by_dose(self.pending, rows), "courses": courses, "exposure": exposure, "follow_ups": follow_ups}
+        return TimedStates(**vars(super().take(rows)), **timed)
 
 
 SHARED_KEY = "two different states have the same key: please report the design's settings"

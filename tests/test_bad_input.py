@@ -258,7 +258,7 @@ CONFIGS = [
         'dropout = "weight"',
         "evaluability.dropout = 'weight': must be 'not-evaluable', 'no-dlt' or 'dlt' with designs that count whole patients, here "
         "'3+3' (3+3), 'boin-6' (BOIN), 'boin-6-stay' (BOIN), 'boin' (BOIN), 'rolling-6' (Rolling six); a weight can be "
-        "read by CRM, BLRM or BLRM of a course",
+        "read by CRM, BLRM, BLRM of a course or TITE-CRM",
     ),
     (
         "unknown choice for progression",

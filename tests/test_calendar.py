@@ -10,7 +10,7 @@ import pytest
 
 import dosefind as dsf
 from dosefind import BOIN, CRM, InputError, ThreePlusThree, simulate
-from dosefind.designs import Design, Proposal, RollingSix, Selection
+from dosefind.designs import TITEBOIN, TITECRM, Design, Proposal, RollingSix, Selection
 from dosefind.designs.replay import state_after
 from dosefind.designs.rules import highest
 from dosefind.operating.calendar import Clock, run
@@ -348,6 +348,32 @@ def test_batch_is_the_plain_loop_over_days(design, rules):
         assert (made.starts[trial][used:] == 2**30).all()
         found = [getattr(made, name)[trial] for name in ("days", "turned_away", "gone", "waited")]
         assert found == [plain.end - first, plain.turned_away, plain.gone, plain.waited]
+
+
+@pytest.mark.parametrize(
+    "design",
+    [
+        TITEBOIN(target=0.25, window_days=28, n_doses=3, max_n=18),
+        TITEBOIN(target=0.25, window_days=28, n_doses=3, max_n=12, cohort_size=(1, 3), rule="ess"),
+        TITECRM(skeleton=(0.1, 0.25, 0.4), target=0.25, window_days=28, n_doses=3, max_n=18, safety_cutoff=0.8),
+        TITECRM(skeleton=(0.1, 0.25, 0.4), target=0.25, window_days=28, n_doses=3, max_n=18, max_n_per_dose=7),
+        TITECRM(skeleton=(0.1, 0.25, 0.4), target=0.25, window_days=28, n_doses=3, max_n=18, stop_n=9),
+        TITECRM(skeleton=(0.1, 0.25, 0.4), target=0.25, window_days=28, n_doses=3, max_n=18),
+    ],
+    ids=["tite-boin", "in turn", "safety rule", "full dose", "stopping rule", "tite-crm"],
+)
+def test_trials_that_need_no_answer_are_as_if_they_were_asked(design):
+    """Where patients can leave, and be it with a probability of next to nothing, a design is asked at every event."""
+    for accrual in ({"per_28_days": 4.0}, {"per_28_days": 6.0, "queue": 2}):
+        rules = {"process": "poisson", "no_overlap": False} | accrual
+        some, every = (
+            run(design, Rates(TRUTH), clock(**rules, discontinuation=leaving), 500, 4)
+            for leaving in (Discontinuation(), Discontinuation(dropout=1e-12))
+        )
+        for name in ("n", "y", "choice"):
+            assert np.array_equal(getattr(some.ended, name), getattr(every.ended, name)), name
+        for name in ("days", "closed", "decisions", "with_pending", "bold", "cautious", "above", "turned_away", "waited", "starts"):
+            assert np.array_equal(getattr(some, name), getattr(every, name)), name
 
 
 # What pending outcomes cost ---------------------------------------------------------------------------------------------

@@ -36,13 +36,27 @@ def made():
 
 @pytest.mark.slow
 def test_every_variable_has_a_definition_and_its_error(made):
-    labels = {"p_true", "true_mtd", "reads", "days_quantile"}
+    labels = {"p_true", "true_mtd", "reads", "title", "on_complete_data", "days_quantile"}
     for name, values in made.data_vars.items():
         assert values.attrs["definition"]
         if name not in labels and not name.endswith("_se"):
             assert made[f"{name}_se"].dims == values.dims
             assert (made[f"{name}_se"] >= 0).all()
     assert made.attrs["n_trials"] == 400
+
+
+def test_designs_that_decide_with_pending_outcomes_stand_beside_their_complete_data_version():
+    table = few().protocol.model_dump(exclude_unset=True)
+    for others in ({}, {"boin": {"kind": "boin"}}):
+        table["designs"] = {"tite": {"kind": "tite-boin", "rule": "ess"}, **others}
+        made = dsf.calendar(dsf.Protocol.read(table), n_trials=50, per_28_days=[4.0])
+        name = "boin" if others else "tite, complete data"
+        assert made["design"].values.tolist() == ["tite", name]
+        assert made["on_complete_data"].values.tolist() == [name, ""]
+        assert "ess" in str(made["title"].values[0])
+        exact = dsf.compare(dsf.Protocol.read(table | {"designs": {"boin": {"kind": "boin"}}}))
+        own = made.selected.sel(design=name, overlap="as written").isel(accrual=0)
+        np.testing.assert_allclose(own.values, exact.selected.sel(design="boin").transpose("scenario", "choice").values, atol=1e-15)
 
 
 def test_selection_of_designs_that_wait_is_the_exact_one(made):

@@ -17,6 +17,7 @@ from . import peers
 from .contract import check_design
 
 INTERVAL = [kind for kind, design in DESIGNS.items() if issubclass(design, IntervalDesign)]
+OTHERS = {"tite-boin": {"window_days": 28}}
 LETTERS = {"E": 1, "S": 0, "D": -1, "DU": -1}
 MOVES = {3: "E S D DU", 6: "E E S D DU DU DU", 9: "E E S S D DU DU DU DU DU"}
 
@@ -120,7 +121,7 @@ def test_moves_of_mtpi2_in_exact_fractions(target, below, above):
 def test_one_more_dlt_never_moves_higher(kind):
     """Limits are found by halving, which needs this."""
     for target in np.linspace(0.06, 0.6, 19):
-        design = DESIGNS[kind](target=float(target))
+        design = DESIGNS[kind](target=float(target), **OTHERS.get(kind, {}))
         for n in range(1, 41):
             assert (np.diff(design.move(np.full(n + 1, n), np.arange(n + 1))) <= 0).all()
 
@@ -128,7 +129,7 @@ def test_one_more_dlt_never_moves_higher(kind):
 def test_the_top_of_harmless_doses_is_selected():
     for kind in INTERVAL:
         settings = {"moves": {n: " ".join("E" if y <= n / 5 else "D" for y in range(n + 1)) for n in range(1, 19)}}
-        design = DESIGNS[kind](target=0.25, max_n=18, **(settings if kind == "table" else {}))
+        design = DESIGNS[kind](target=0.25, max_n=18, **(settings if kind == "table" else OTHERS.get(kind, {})))
         selected = dsf.lattice(design, n_doses=3).under([[0.01, 0.02, 0.03]]).selected.values[0]
         # 0.9: a design that is right names the top dose nearly always then.
         assert selected[3] > 0.9, kind

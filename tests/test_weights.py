@@ -330,7 +330,7 @@ def test_designs_that_count_whole_patients_refuse_weights(cause):
         Trial.of(protocol(evaluability={cause: "weight"}))
     (problem,) = refused.value.problems
     assert (problem.where, problem.value) == (f"evaluability.{cause}", "weight")
-    for word in ("'not-evaluable', 'no-dlt' or 'dlt'", "'3+3'", "'rolling-6'", "CRM, BLRM or BLRM of a course"):
+    for word in ("'not-evaluable', 'no-dlt' or 'dlt'", "'3+3'", "'rolling-6'", "CRM, BLRM, BLRM of a course or TITE-CRM"):
         assert word in problem.allowed
     assert "'crm'" not in problem.allowed
 

@@ -175,6 +175,18 @@ DESIGNS = [
             {"utility": "acceptable"},
         )
     ),
+    *(
+        dsf.TITEBOIN(target=0.25, window_days=28, max_n=12, rule=rule, **settings)
+        for rule, settings in (("app-2025", {"down_at_2_of_6": True}), ("imputation", {"known_first": 1}), ("ess", {}))
+    ),
+    *(
+        dsf.TITECRM(skeleton=(0.1, 0.2, 0.3), target=0.25, window_days=84, max_n=12, **settings)
+        for settings in (
+            {},
+            {"weights": "piecewise", "weight_parts": (0.2, 0.8), "cohort_size": 3},
+            {"weights": "by-schedule", "interval_days": (28, 28, 28), "coherence": "off"},
+        )
+    ),
 ]
 OUTCOMES = ("", "1NNN", "1NNT", "1NTT", "1TTT", "1NNN 1NNN 1NNN 1NNN")
 

@@ -14,6 +14,8 @@ from .optimal import Optimal
 from .plain import PlainRule, TrialSoFar, design_from_rule
 from .rolling_six import RollingSix
 from .three_plus_three import ThreePlusThree
+from .tite_boin import TITEBOIN
+from .tite_crm import TITECRM
 
 __all__ = [
     "BLRM",
@@ -21,6 +23,8 @@ __all__ = [
     "CRM",
     "DESIGNS",
     "MTPI2",
+    "TITEBOIN",
+    "TITECRM",
     "AroundTarget",
     "CourseBLRM",
     "Decision",
@@ -54,5 +58,7 @@ DESIGNS: dict[str, type[Design]] = {
         RollingSix,
         CourseBLRM,
         Optimal,
+        TITEBOIN,
+        TITECRM,
     )
 }

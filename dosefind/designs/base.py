@@ -24,7 +24,7 @@ from ..trial import COUNT, NO_DOSE, WAIT, Administered, Cohort, States, TimedSta
 from ..words import _, counted, marked
 from . import limits
 
-__all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Proposal", "Selection"]
+__all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Proposal", "Reads", "Selection"]
 
 # How to obtain a design, for error messages.
 A_DESIGN = "such as BOIN(target=0.25); design_from_rule builds one from a plain function"
@@ -32,6 +32,7 @@ A_DESIGN = "such as BOIN(target=0.25); design_from_rule builds one from a plain 
 Probability = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Count = Annotated[int, Field(ge=1, le=1000, strict=True)]
 Place = Literal["any", "chosen", "stay"] | Count
+Reads = Literal["complete", "pending", "follow-up", "exposure"]
 Flag = Annotated[bool, Field(strict=True)]
 
 
@@ -169,8 +170,8 @@ class Design(Settings, ABC):
     source: ClassVar[str]
     n_memory: ClassVar[int] = 0
     # Whether the design decides from complete data only, or also with pending outcomes (`dosefind.trial.TimedStates`): it then
-    # reads how many are pending, or the exposure of each course so far.
-    reads: ClassVar[Literal["complete", "pending", "exposure"]] = "complete"
+    # reads how many are pending, for how long each of them has been followed up, or the exposure of each course so far.
+    reads: ClassVar[Reads] = "complete"
     # Outcomes that are counted, one of `dosefind.outcomes.TRACKED`; those other than DLTs are in `States.more`, in this order.
     tracks: ClassVar[tuple[str, ...]] = ("dlt",)
     # Settings defined relative to the target, so that a table that states them also holds at other targets.
@@ -417,6 +418,20 @@ class Design(Settings, ABC):
         if weighted:
             raise InputError(Problem("weighted", [tuple(patient) for patient in weighted], f"{self.title} counts whole patients"))
         return self
+
+    @property
+    def goes_on_until_dlt(self) -> bool:
+        """Return whether a design that decides with pending outcomes never suspends accrual or stops unless there is a DLT."""
+        return False
+
+    @property
+    def window_of_follow_up(self) -> int:
+        """Return the days in the DLT window by which a design that reads follow-up measures it."""
+        raise InputError(f"{self.title} does not read follow-up")
+
+    def on_complete_data(self) -> Design | None:
+        """Return the same design deciding on complete data only, or ``None`` if the design is not a version of such a one."""
+        return None
 
     # Methods shared by all designs ---------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from ..posterior.courses import Courses, as_planned
 from ..protocol import FromTrial
 from ..trial import WAIT, Administered, States, TimedStates, Weighted
 from ..words import _, marked
-from .base import Flag, Proposal
+from .base import Flag, Proposal, Reads
 from .blrm import BLRM, prior_of_first
 from .rules import highest
 
@@ -67,7 +67,7 @@ class CourseBLRM(BLRM):
     kind: ClassVar[str] = "blrm-course"
     title: ClassVar[str] = marked("BLRM of a course")
     source: ClassVar[str] = "Widmer et al. (2024), doi:10.48550/arXiv.2412.02355"
-    reads: ClassVar[Literal["complete", "pending", "exposure"]] = "exposure"
+    reads: ClassVar[Reads] = "exposure"
 
     prior: Annotated[BivariateNormal | tuple[BivariateNormal, ...], prior_of_first(Hazard)]
     interval_days: Annotated[tuple[int, ...], FromTrial("treatment", lambda treatment: treatment.interval_days)]

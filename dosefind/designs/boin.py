@@ -33,6 +33,8 @@ class BOIN(IntervalDesign):
         Highest rate deemed subtherapeutic and lowest rate deemed overly toxic; by default 0.6 and 1.4 times the target.
     stay_at_1_of_3
         Whether one DLT in three patients leads to "stay", whatever the boundaries say.
+    down_at_2_of_6
+        Whether two or more DLTs in six patients lead to de-escalation, whatever the boundaries say.
     bound_mtd
         Whether the dose selected as MTD must have an isotonic estimate below the de-escalation boundary.
 
@@ -62,6 +64,7 @@ class BOIN(IntervalDesign):
     p_saf: Probability | None = None
     p_tox: Probability | None = None
     stay_at_1_of_3: Flag = False
+    down_at_2_of_6: Flag = False
     bound_mtd: Flag = False
 
     @model_validator(mode="after")
@@ -99,12 +102,16 @@ class BOIN(IntervalDesign):
         low, high = self.boundaries
         # At a rate equal to the upper boundary, stay.
         move = at_least(low * n, y).astype(int) - ~at_least(high * n, y)
+        if self.down_at_2_of_6:
+            move = np.where((n == 6) & (y >= 2), -1, move)
         return np.where((n == 3) & (y == 1), 0, move) if self.stay_at_1_of_3 else move
 
     def place(self, n: int, y: int) -> str:
         low, high = self.boundaries
         if self.stay_at_1_of_3 and (n, y) == (3, 1):
             return _("{data}, a rate of {rate}: stay by the rule for 1 of 3")
+        if self.down_at_2_of_6 and n == 6 and y >= 2:
+            return _("{data}, a rate of {rate}: de-escalate by the rule for 2 of 6")
         if at_least(low * n, y):
             sentence = _("{data}, a rate of {rate}, at most {low}")
         elif at_least(high * n, y):
@@ -129,4 +136,5 @@ class BOIN(IntervalDesign):
                 "overly toxic, p_tox = {tox}."
             ).format(saf=saf, tox=tox),
             *([_("1 DLT in 3 patients: stay, whatever the boundaries say.")] if self.stay_at_1_of_3 else []),
+            *([_("2 or more DLTs in 6 patients: de-escalate, whatever the boundaries say.")] if self.down_at_2_of_6 else []),
         ]

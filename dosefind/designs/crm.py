@@ -173,7 +173,7 @@ class CRM(ModelBased):
         return {name: getattr(self, name) for name in one_parameter()[self.model].options()}
 
     def propose(self, states: States) -> Proposal:
-        best, too_toxic, _ = states.by_counts(self._evaluate)
+        best, too_toxic, _ = self._answers(states)
         index, ceiling = np.arange(states.n_doses), self.ceiling(states)
         admissible = (index <= ceiling[:, None]) & ~too_toxic[:, None]
         dose = self.stepped_down(states, self.kept_up(states, np.minimum(best, ceiling), ceiling), admissible)
@@ -195,10 +195,10 @@ class CRM(ModelBased):
             return self.explain(reason)
         if beside is not None:
             state = self.with_beside(state, beside)
-        values = self._moments.expect(*self._read(state.n, state.y))[0]
+        values = self._expected(state)[0]
         rates = values[0, 2:] if self.recommend == "mean" else self.curve.probabilities(values[0, 0])[0]
         shown = ", ".join(map(percent, rates))
-        best = int(self._evaluate(state.n, state.y)[0][0]) + 1
+        best = int(self._answers(state)[0][0]) + 1
         estimates = {"rates": shown, "target": f"{100 * self.target:g}%", "level": best}
         if reason not in ("escalate", "stay", "de-escalate"):
             sentence = _("estimated DLT rates {rates}, closest to {target} at level {level}: {reason}")
@@ -225,15 +225,18 @@ class CRM(ModelBased):
             ``plug_in_lower`` and ``plug_in_upper`` (estimate -+ 1.645 standard deviations, as in dfcrm); ``mean`` (dose), the
             posterior mean of each DLT rate; ``log_evidence``; and ``recommended``, the level closest to the target.
         """
+        return self._fitted(state_after(self, parse_outcomes(outcomes), len(self.levels)))
+
+    def _fitted(self, state: States) -> xr.Dataset:
+        """Return the posterior of the curve in a single state; see `fit`."""
         import xarray as xr
 
-        state = state_after(self, parse_outcomes(outcomes), len(self.levels))
-        values, error, log_evidence = self._moments.expect(*self._read(state.n, state.y))
+        values, error, log_evidence = self._expected(state)
         estimate, square, mean = values[0, 0], values[0, 1], values[0, 2:]
         variance = square - estimate**2
         edges = estimate + np.array([0, 1, -1]) * ndtri(0.95) * np.sqrt(variance)
         plug_in, lower, upper = self.curve.probabilities(edges)
-        best = self._evaluate(state.n, state.y)[0][0]
+        best = self._answers(state)[0][0]
         return xr.Dataset(
             {
                 "estimate": estimate,
@@ -333,12 +336,24 @@ class CRM(ModelBased):
 
     # The fit -----------------------------------------------------------------------------------------------------
 
+    def _answers(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the results of `_evaluate` for each state."""
+        best, too_toxic, beyond_top = states.by_counts(self._evaluate)
+        return best, too_toxic, beyond_top
+
+    def _expected(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the values that a report shows, their errors and the log evidence."""
+        return self._moments.expect(*self._read(states.n, states.y))
+
     def _evaluate(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the closest dose, whether the lowest exceeds the safety limit, and whether the rule would exceed the top dose.
 
         Each is ``(states,)``.
         """
-        values = self._decisive.settle(*self._read(n, y), self._decided)
+        return self._judged(n, y, self._decisive.settle(*self._read(n, y), self._decided))
+
+    def _judged(self, n: np.ndarray, y: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the results of `_evaluate` from the values that a decision needs."""
         if self.recommend == "mean":
             rates = values[:, : len(self.levels)]
             best, beyond_top = nearest(rates, self.target, np.ones(rates.shape, bool)), above(self._top_edge[0], rates[:, -1])

@@ -155,15 +155,16 @@ class IntervalDesign(Design):
         clauses = [self.place(n, y).format(data=data, rate=percent(y / n))]
         if reason == "stay" and level == 1 and self.move(np.array([n]), np.array([y]))[0] < 0:
             clauses.append(_("there is no lower dose"))
-        if beside is not None:
-            clauses += self._conflict(state, beside)
-        shut = np.flatnonzero(~self._admissible(state)[0])
-        if len(shut):
-            clauses.append(_("level {level} and above are eliminated").format(level=shut[0] + 1))
-        sentence = "; ".join(clauses)
+        sentence = "; ".join([*clauses, *self._of_other_doses(state, beside)])
         if reason in ("escalate", "stay", "de-escalate"):
             return sentence
         return _("{data}: {reason}").format(data=sentence, reason=self.explain(reason))
+
+    def _of_other_doses(self, state: States, beside: Beside | None) -> list[str]:
+        """Return clauses on a conflict with a backfilled dose, and on eliminated doses."""
+        clauses = [] if beside is None else self._conflict(state, beside)
+        shut = np.flatnonzero(~self._admissible(state)[0])
+        return [*clauses, *([_("level {level} and above are eliminated").format(level=shut[0] + 1)] if len(shut) else [])]
 
     def table(self, max_n: int = 30) -> pd.DataFrame:
         """Return the decision table: numbers of DLTs among n patients at the current dose that lead to each move.

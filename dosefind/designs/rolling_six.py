@@ -17,7 +17,7 @@ from pydantic import Field
 from ..protocol import FromTrial
 from ..trial import NO_DOSE, WAIT, States, TimedStates
 from ..words import _, counted, marked, n_dlts, n_patients
-from .base import Beside, Design, Flag, Proposal, Selection
+from .base import Beside, Design, Flag, Proposal, Reads, Selection
 from .rules import highest, lowest
 
 __all__ = ["RollingSix"]
@@ -46,7 +46,7 @@ class RollingSix(Design):
     kind: ClassVar[str] = "rolling-6"
     title: ClassVar[str] = marked("Rolling six")
     source: ClassVar[str] = "Skolnik et al. (2008), doi:10.1200/JCO.2007.12.7712"
-    reads: ClassVar[Literal["complete", "pending", "exposure"]] = "pending"
+    reads: ClassVar[Reads] = "pending"
     pools_parts: ClassVar[bool] = False
     own_reasons: ClassVar[dict[str, str]] = {
         "no_dose": marked("two or more patients had a DLT at the lowest dose, so no dose is the MTD"),

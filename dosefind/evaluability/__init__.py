@@ -6,7 +6,7 @@ them, and ``safety_set`` has all treated patients with the whole follow-up. Anot
 """
 
 from .courses import Course
-from .evaluated import KINDS, MOST_BY_COHORT, OUTSIDE, UNTREATED, Completion, DesignCounts, Evaluated, Members, Status
+from .evaluated import KINDS, MOST_BY_COHORT, OUTSIDE, UNTREATED, Completion, DesignCounts, Evaluated, Followed, Members, Status
 from .events import Question
 from .judging import evaluate, known_by
 from .safety_set import ALL, HIDDEN, NO_LEVEL, SafetyEvent, UnseenSerious, dose_groups, safety_events, safety_set, unseen_serious
@@ -25,6 +25,7 @@ __all__ = [
     "Course",
     "DesignCounts",
     "Evaluated",
+    "Followed",
     "Members",
     "Question",
     "SafetyEvent",

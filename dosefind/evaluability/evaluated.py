@@ -40,6 +40,7 @@ __all__ = [
     "Completion",
     "DesignCounts",
     "Evaluated",
+    "Followed",
     "Kind",
     "Members",
     "OpenDay",
@@ -208,6 +209,17 @@ class Status:
         """Return the days of the DLT window for which this patient was followed up."""
         return round(self.fraction * (self.end - self.first).days)
 
+    def later(self, day: date, dlt: bool = False) -> Status:
+        """Return the status on a later date, with a DLT by then or without; as it is unless only time is awaited."""
+        if not self.open or self.held or self.unresolved:
+            return self
+        window = (self.end - self.first).days
+        if dlt:
+            return replace(self, kind="dlt", closed=min(day, self.end), days_to_go=0)
+        if self.end <= day:
+            return replace(self, kind="complete", closed=self.end, days_to_go=0, fraction=1.0)
+        return replace(self, days_to_go=(self.end - day).days, fraction=max(self.fraction, (day - self.first).days / window))
+
     @property
     def has_weight(self) -> bool:
         """Return whether this patient left without a DLT and is in the likelihood by a weight."""
@@ -247,6 +259,21 @@ class Members(NamedTuple):
         return _("{part} at level {level}").format(part=_(self.part), level=self.level)
 
 
+class Followed(NamedTuple):
+    """The follow-up of the pending patients of the escalation.
+
+    Attributes
+    ----------
+    patients
+        Level, days followed up without a DLT, and days in the DLT window of each pending patient.
+    late
+        DLTs of patients before the latest cohort that became known after that cohort had begun.
+    """
+
+    patients: tuple[tuple[int, int, int], ...]
+    late: int
+
+
 class Completion(NamedTuple):
     """One completion of the pending outcomes.
 
@@ -265,6 +292,8 @@ class Completion(NamedTuple):
         every outcome is taken as known.
     courses
         The courses as far as they have been followed up, for a design that reads exposure; otherwise ``None``.
+    followed
+        The follow-up of the pending patients, for a design that reads it; otherwise ``None``.
     """
 
     dlts: tuple[int, ...]
@@ -273,6 +302,7 @@ class Completion(NamedTuple):
     others: tuple[Cohort, ...] = ()
     pending: tuple[Cohort, ...] = ()
     courses: PartCourses | None = None
+    followed: Followed | None = None
 
 
 class Pools(Protocol):
@@ -486,6 +516,15 @@ class Evaluated(Shown):
             replace(status, kind="pending", held=False) if status.subject in subjects else status for status in self.statuses
         )
         return replace(self, statuses=tuple(statuses))
+
+    def followed_until(self, day: date) -> Evaluated:
+        """Return the same trial with pending patients followed up to a day at most."""
+
+        def until(status: Status) -> Status:
+            passed = max((day - status.first).days, 0) / max((status.end - status.first).days, 1)
+            return replace(status, fraction=min(status.fraction, passed)) if status.open else status
+
+        return replace(self, statuses=tuple(map(until, self.statuses)))
 
     def as_counted(self) -> Evaluated:
         """Return the same trial with the outcomes as counted now, whatever pending adjudications will conclude."""
@@ -727,7 +766,34 @@ class Evaluated(Shown):
             parts = self.part_courses(counts, further) if courses else None
             yield Completion(tuple(further), cohorts, ways, _by_level(counts[len(self.members) :]), courses=parts)
 
-    def known_now(self, courses: bool = False) -> Completion:
+    def later(self, day: date, with_dlt: Collection[str] = ()) -> Evaluated:
+        """Return the patients as they would be on a later date if these had a DLT and nobody else.
+
+        Every patient whose window has ended by then is complete; others are followed up to that day. Patients for whom data are
+        missing or an adjudication is due remain as they are.
+        """
+        statuses = tuple(status.later(day, status.subject in with_dlt) for status in self.statuses)
+        return replace(self, as_of=day, statuses=statuses)
+
+    def one_by_one(self) -> Evaluated:
+        """Return the same patients with every patient of the escalation as a cohort, in the order of their first infusions."""
+        each = [(cohort, subject) for cohort in self.members for subject in cohort.subjects]
+        order = {status.subject: place for place, status in enumerate(self.statuses)}
+        each.sort(key=lambda pair: order[pair[1]])
+        return self.with_members(tuple(cohort._replace(subjects=(subject,)) for cohort, subject in each))
+
+    def _followed(self) -> Followed:
+        """Return the follow-up of the pending patients of the escalation."""
+        every = ([self[subject] for subject in group.subjects] for group in self.members)
+        cohorts = [counting for statuses in every if (counting := [status for status in statuses if status.counts])]
+        pending = [status for statuses in cohorts for status in statuses if status.open]
+        patients = [(status.level or 0, status.days_followed, (status.end - status.first).days) for status in pending]
+        begun = min((status.first for status in (cohorts[-1] if cohorts else ())), default=self.as_of)
+        earlier = [status for statuses in cohorts[:-1] for status in statuses if status.kind == "dlt"]
+        late = sum(status.closed is not None and status.closed > begun for status in earlier)
+        return Followed(tuple(sorted(patients)), late)
+
+    def known_now(self, courses: bool = False, follow_up: bool = False) -> Completion:
         """Return the counts as known now, for designs that decide with pending outcomes: nobody who is pending has a DLT yet.
 
         A patient held for adjudication is pending. Patients outside the escalation are included once their outcomes are known.
@@ -736,7 +802,9 @@ class Evaluated(Shown):
         cohorts = [Cohort(group.level, counts.n + len(counts.pending), counts.dlts) for group, counts in counted]
         pending = _by_level((group.level, len(counts.open), 0) for group, counts in counted)
         parts = self.part_courses([*cohorts, *self.beside()]) if courses else None
-        return Completion((0,) * len(self.groups), [cohort for cohort in cohorts if cohort.n], 1, self.beside(), pending, parts)
+        counts = [cohort for cohort in cohorts if cohort.n]
+        followed = self._followed() if follow_up else None
+        return Completion((0,) * len(self.groups), counts, 1, self.beside(), pending, parts, followed)
 
     def audit(self) -> pd.DataFrame:
         """Return one row per patient: the status, the rule and the rows on which it is based.

@@ -6,9 +6,9 @@ arrives on the day on which the last window ends can start on that day.
 
 Trials run in a batch: each pass moves every running trial to its next event. A design that waits for complete data (``reads`` is
 "complete") plans cohorts as in the exact enumeration, so selections are those of `lattice`; only the calendar needs simulation. A
-design that decides with pending outcomes (``reads`` is "pending" or "exposure") is asked whenever a candidate could start, or at
-the start of each cohort if it has cohorts. What it reads of courses of infusions is by whole days of follow-up; all infusions are
-given as planned until the patient has a DLT or leaves.
+design that decides with pending outcomes (``reads`` is "pending", "follow-up" or "exposure") is asked whenever a candidate could
+start, or at the start of each cohort if it has cohorts. Follow-up is counted in whole days; all infusions are given as planned
+until the patient has a DLT or leaves.
 
 Patient j of trial r has the same latent numbers in every design and scenario (and those of `simulate`), so differences are paired.
 """
@@ -30,7 +30,7 @@ from ..protocol import Protocol, Treatment
 from ..starts import Started, gated, until
 from ..threads import one_thread
 from ..timing import NEVER, Accrual, Discontinuation, Gates, Onset
-from ..trial import COUNT, NO_DOSE, WAIT, States, TimedStates
+from ..trial import COUNT, NO_DOSE, WAIT, FollowUps, States, TimedStates
 from .simulation import Latent
 from .tally import EndedTrials
 from .walk import MOST_COHORTS, refuse_endless
@@ -65,7 +65,9 @@ class Clock:
         "complete": every cohort is treated in full and its outcomes are awaited, as in the exact enumeration; "until-decided": a
         cohort ends early, or its last outcomes are not awaited, where no outcome still open can change the decision or the dose
         selected at a stop, and nobody starts in a cohort that ends in some ways in which earlier outcomes can come out. This is
-        what `dosefind.next_dose` recommends.
+        what `dosefind.next_dose` recommends. A design that reads follow-up does not await the outcomes of a complete cohort, and
+        with "complete" a cohort ends early only where its dose is closed; with a design that reads exposure it always ends where
+        nothing that follows could keep the dose.
     """
 
     treatment: Treatment
@@ -257,6 +259,8 @@ class _Rows:
     cohorts: np.ndarray
     asked: np.ndarray
     held: np.ndarray
+    # The latest answer of a design that is not asked every time.
+    answer: np.ndarray
     # The cohort before it: dose, planned size, index of its first patient, and whether outcomes were pending when it ended. Until
     # the next cohort begins, a patient who leaves is still replaced in it.
     old_plan: np.ndarray
@@ -280,6 +284,7 @@ class _Rows:
         made: dict[str, np.ndarray] = {name: np.zeros(rows, np.int32) for name in cls.names()}
         made["row"] = np.arange(rows)
         made["plan"] += WAIT
+        made["answer"] += WAIT
         made["old_plan"] += WAIT
         made["held"] = np.zeros(rows, bool)
         made["memory"] = np.zeros((n_memory, rows), COUNT)
@@ -408,6 +413,8 @@ class _Run:
             raise InputError(f"{design.title} has a memory, so cohorts cannot end early: use cohorts = 'complete'")
         self.waits = design.reads == "complete"
         self.by_cohort = not self.waits and design.one_size != 1
+        # Whether the answer can change while nothing becomes known.
+        self.by_follow_up = design.reads in ("follow-up", "exposure")
         treatment = clock.treatment
         # Days of each interval; of the follow-up after them if there is any.
         self.intervals = (*treatment.interval_days, *((treatment.after_course,) if treatment.after_course else ()))
@@ -622,6 +629,9 @@ class _Run:
         A cohort in progress is completed unless all that can follow leads downwards or to a stop, as `dosefind.tasks.proposals` has
         it for a real trial.
         """
+        asked = self._to_ask()
+        if asked is not None:
+            return self._asked_of(asked)
         rows = self.rows
         states = self._timed(rows)
         decision = self.design.decide(states)
@@ -630,11 +640,49 @@ class _Run:
         most = self.design.max_n
         self.enrols = np.ones(len(rows), bool) if most is None else states.total < most
         self.sizes, self.fills = decision.size.copy(), np.zeros(len(rows), bool)
-        if self.by_cohort:
+        if self.by_cohort and self.design.reads == "follow-up" and self.clock.cohorts == "complete":
+            # A dose that the rules close is not given again.
+            closed = ~decision.admissible[np.arange(len(rows)), np.maximum(rows.plan, 0)]
+            self.fills = (rows.plan >= 0) & (states.last_n < rows.size) & (dose != NO_DOSE) & ~closed
+            dose = np.where(self.fills, rows.plan, dose)
+        elif self.by_cohort:
             self._complete_cohorts(states, dose, reason)
-        if self.design.reads == "exposure":
+        if self.by_follow_up:
             self._await_stops(dose, reason)
         self.open = states.pending.any(axis=1)
+        return dose, reason
+
+    def _to_ask(self) -> np.ndarray | None:
+        """Return the trials whose answer matters, if these are not all: a patient can start or has a DLT, or the trial can end.
+
+        In the others a candidate is still to come. A dose given now remains open until a DLT, unless rules on starts apply to it or
+        the design suspends accrual or stops after a start.
+        """
+        rows, treatment = self.rows, self.clock.treatment
+        most = self.design.max_n
+        plain = not treatment.no_overlap and treatment.stagger is None and self.clock.gates == Gates() and not self.causes
+        if self.always or self.by_cohort or not plain or most is None or not self.design.goes_on_until_dlt or self.design.n_memory:
+            return None
+        news = (rows.known == rows.now) & (rows.kind == _DLT)
+        return np.flatnonzero((rows.tail > rows.head) | (rows.answer < 0) | (rows.count >= most) | news.any(axis=0))
+
+    def _asked_of(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the design's answers where only some trials are asked; the others keep theirs."""
+        rows = self.rows
+        dose, reason = rows.answer.copy(), np.zeros(len(rows), int)
+        most = self.design.max_n
+        self.enrols = rows.count < (most or 0)
+        self.sizes, self.fills = np.ones(len(rows), int), np.zeros(len(rows), bool)
+        self.open = np.zeros(len(rows), bool)
+        if len(asked):
+            part = rows.patients(asked)
+            states = self._timed(part)
+            decision = self.design.decide(states)
+            own, why = decision.dose.copy(), decision.reason.copy()
+            self._await_stops_of(part, own, why)
+            dose[asked], reason[asked] = own, why
+            self.open[asked] = states.pending.any(axis=1)
+        rows.answer = dose.astype(np.int32)
         return dose, reason
 
     def _complete_cohorts(self, states: TimedStates, dose: np.ndarray, reason: np.ndarray) -> None:
@@ -677,7 +725,10 @@ class _Run:
 
     def _await_stops(self, dose: np.ndarray, reason: np.ndarray) -> None:
         """Defer a stop that a trial would not come to if no pending patient had a DLT."""
-        rows = self.rows
+        self._await_stops_of(self.rows, dose, reason)
+
+    def _await_stops_of(self, rows: _Rows, dose: np.ndarray, reason: np.ndarray) -> None:
+        """Defer such a stop in some trials."""
         pending = (rows.given & ~rows.seen).any(axis=0)
         which = np.flatnonzero((dose == NO_DOSE) & pending)
         if not len(which):
@@ -686,7 +737,7 @@ class _Run:
         which = which[ends.dose != NO_DOSE]
         dose[which], reason[which] = WAIT, self.design.code("wait")
 
-    def _timed(self, rows: _Rows, before: bool = False, finished: bool = False) -> TimedStates:
+    def _timed(self, rows: _Rows, before: bool = False, finished: bool = False, of_follow_up: bool = True) -> TimedStates:
         """Return the states of trials as known now.
 
         Parameters
@@ -697,6 +748,8 @@ class _Run:
             Without the cohort in progress.
         finished
             As if every pending patient were followed up to the end of the window without a DLT.
+        of_follow_up
+            Whether the design is told for how long pending patients have been followed up, if it reads that.
         """
         number = np.arange(len(rows.start))[:, None]
         plan, since = (rows.old_plan, rows.old_since) if before else (rows.plan, rows.since)
@@ -712,6 +765,11 @@ class _Run:
         if self.by_cohort:
             own = number >= since
             last, cohorts = np.where(plan >= 0, plan, NO_DOSE), rows.cohorts - before
+        elif self.design.reads == "follow-up" and self.causes:
+            # Nobody who was lost counts, also not as the latest patient.
+            place = np.where(treated, number, -1).max(axis=0)
+            own, cohorts = number == place, treated.sum(axis=0)
+            last = np.where(place >= 0, rows.dose[np.maximum(place, 0), np.arange(len(rows))], NO_DOSE)
         else:
             own, last, cohorts = number == rows.count - 1, rows.latest, rows.count
         return TimedStates(
@@ -724,7 +782,21 @@ class _Run:
             memory=rows.memory.T.copy(),
             pending=still,
             exposure=self._exposure(rows, given, dlts, pending, n, y, finished) if self.design.reads == "exposure" else None,
+            follow_ups=self._follow_ups(rows, dlts, pending, own) if of_follow_up and self.design.reads == "follow-up" else None,
         )
+
+    def _follow_ups(self, rows: _Rows, dlts: np.ndarray, pending: np.ndarray, own: np.ndarray) -> FollowUps:
+        """Return the days of follow-up of the pending patients, from masks of patients, ``own`` those of the latest cohort."""
+        slot = pending.cumsum(axis=0, dtype=np.int16)
+        shape = (len(rows), int(slot[-1].max(initial=0)))
+        dose, days = np.full(shape, NO_DOSE, np.int8), np.zeros(shape, np.int32)
+        patient, trial = np.nonzero(pending)
+        at = trial, slot[patient, trial] - 1
+        dose[at] = rows.dose[patient, trial]
+        days[at] = np.minimum(rows.now[trial] - rows.start[patient, trial], self.clock.window)
+        # The latest cohort began with its first patient.
+        begun = np.where(own, rows.start, NEVER).min(axis=0, initial=NEVER)
+        return FollowUps(self.clock.window, dose, days, (dlts & ~own & (rows.known > begun)).sum(axis=0, dtype=COUNT))
 
     def _exposure(
         self,
@@ -770,7 +842,8 @@ class _Run:
         rows.with_pending[which] += decided[which]
         made, part = made[which], rows.patients(which)
         part = replace(part, now=np.full(len(part), NEVER - 1, np.int32))
-        complete = self.design.decide(self._timed(part))
+        # What became known when makes no difference to complete data.
+        complete = self.design.decide(self._timed(part, of_follow_up=False))
         rows.bold[which] += (made > complete.dose) & decided[which]
         rows.cautious[which] += (made < complete.dose) & decided[which]
         rows.above[which] += (made >= 0) & ~complete.admissible[np.arange(len(which)), np.maximum(made, 0)]
@@ -864,13 +937,13 @@ class _Run:
         day = np.where(watches, event, NEVER)
         blocked = ready > rows.now
         day = np.where(blocked, np.minimum(day, ready), day)
-        if exposed := self.design.reads == "exposure":
+        if self.by_follow_up:
             # Follow-up can change the answer on any day, which matters while a candidate waits and the trial is not full.
             daily = ((rows.tail > rows.head) | self.always) & self.enrols
             day = np.where(daily, np.minimum(day, rows.now + 1), day)
         if not self.always:
             arrives = self.draws.arrival(rows.candidate, self.trial[rows.row])
-            day = np.where(blocked & (not exposed), day, np.minimum(day, np.maximum(arrives, rows.now)))
+            day = np.where(blocked & (not self.by_follow_up), day, np.minimum(day, np.maximum(arrives, rows.now)))
         return day
 
     def _advance(self, which: np.ndarray, days: np.ndarray, ready: np.ndarray) -> None:

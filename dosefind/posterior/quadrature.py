@@ -48,6 +48,8 @@ BLOCK = 2**17
 NEGLIGIBLE = 1e-15
 # Log densities above this are far from underflow.
 SAFE_LOG = -600.0
+# Log densities below this, relative to the middle node, add nothing in single precision; underflow is ten times slower.
+LEAST_SINGLE = np.float32(-80.0)
 
 Settled = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Function from values and their errors, each (rows, k), to whether these values are accurate enough, (rows,)."""
@@ -414,7 +416,7 @@ def _roughly(
     grid: _Grid, middle: np.ndarray, counts: np.ndarray, log_best: np.ndarray, density: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     """Return values and error, including rounding in single precision; ``density`` is a buffer."""
-    fine, coarse = _sums(grid, np.matmul(counts, grid.log_terms, out=density))
+    fine, coarse = _sums(grid, np.maximum(np.matmul(counts, grid.log_terms, out=density), LEAST_SINGLE, out=density))
     values, error, total = fine[:, 1:] / fine[:, :1], _difference(fine, coarse), fine[:, 0]
     error[~np.isfinite(total)] = np.inf
     at_middle = counts @ middle

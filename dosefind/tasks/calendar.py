@@ -77,11 +77,12 @@ def calendar(
     xarray.Dataset
         Over (overlap, accrual, design, scenario) and, where they have one, their own dimension (dose, choice, quantile); each
         variable's ``definition`` says what it is, and ``<name>_se`` is its Monte Carlo standard error, 0 for the selection of a
-        design whose selection is exact. ``overlap`` is "as written" and, where the protocol forbids dose groups that overlap and
-        that makes a difference, "if allowed". With complete cohorts, ``days_decided`` (accrual, scenario) is the mean duration of
-        a primary design that awaits outcomes if its cohorts ended as with "until-decided". With a table ``discontinuation``,
-        ``evaluable`` and ``rate_counted`` (scenario, dose) are the probability that a patient is evaluable and the DLT rate among
-        evaluable patients.
+        design whose selection is exact. A design that is a version of one that waits for complete data is followed by the latter,
+        named "<name>, complete data", unless the protocol has it. ``overlap`` is "as written" and, where the protocol forbids dose
+        groups that overlap and that makes a difference, "if allowed". With complete cohorts, ``days_decided`` (accrual, scenario)
+        is the mean duration of a primary design that awaits outcomes if its cohorts ended as with "until-decided". With a table
+        ``discontinuation``, ``evaluable`` and ``rate_counted`` (scenario, dose) are the probability that a patient is evaluable
+        and the DLT rate among evaluable patients.
 
     Raises
     ------
@@ -98,6 +99,7 @@ def calendar(
     trial = Trial.of(trial)
     if scenarios is not None:
         trial = _with_scenarios(trial, scenarios)
+    stated, trial = trial, _beside_complete_data(trial)
     protocol = trial.protocol
     one_of("cohorts", cohorts, ("complete", "until-decided"))
     whole("n_trials", n_trials, 2, MOST_TRIALS)
@@ -147,7 +149,7 @@ def calendar(
         | ({} if clock.accrual.per_28_days is None else {"per_28_days": clock.accrual.per_28_days})
         | ({"ramp": [step.model_dump() for step in clock.accrual.ramp]} if clock.accrual.ramp else {})
         | {"primary_design": trial.primary}
-        | stamp(trial, timed=True)
+        | stamp(stated, timed=True)
     )
 
 
@@ -173,6 +175,17 @@ def overlap_rows(days: np.ndarray) -> list[tuple[int, int]]:
     overlaps, _, designs, *_ = days.shape
     same = [all(np.array_equal(days[0, :, d], other[:, d], equal_nan=True) for other in days[1:]) for d in range(designs)]
     return [(overlap, d) for d in range(designs) for overlap in range(1 if same[d] else overlaps)]
+
+
+def _beside_complete_data(trial: Trial) -> Trial:
+    """Return the trial with each design that decides with pending outcomes followed by the same on complete data only."""
+    designs: dict[str, Design] = {}
+    for name, design in trial.designs.items():
+        designs[name] = design
+        waits = design.on_complete_data()
+        if waits is not None and waits not in trial.designs.values():
+            designs[f"{name}, complete data"] = waits
+    return replace(trial, designs=designs)
 
 
 def _with_scenarios(trial: Trial, names: Sequence[str]) -> Trial:
@@ -226,13 +239,14 @@ def _by_overlap(trial: Trial, clock: Clock) -> _Variants:
         free = clock.overlapping()
         tables = {name: table for name, table in trial.protocol.designs.items() if name in differs}
         allowed = trial.protocol.model_copy(update={"treatment": free.treatment, "designs": tables})
-        variants["if allowed"] = (build_designs(allowed), free)
+        built = _beside_complete_data(replace(trial, protocol=allowed, designs=build_designs(allowed))).designs
+        variants["if allowed"] = ({name: design for name, design in built.items() if name in differs}, free)
     return variants
 
 
 def _exact_figures(name: str, design: Design, protocol: Protocol, compared: xr.Dataset | None) -> dict[str, np.ndarray]:
     """Return the exact selection, patients and DLTs of a design in each scenario."""
-    if compared is None:
+    if compared is None or name not in compared["design"].values:
         found = lattice(design).figures(protocol.truths)
         return {name: found[name] for name in _EXACT}
     own = compared.sel(design=name, scenario=list(protocol.scenarios))
@@ -283,6 +297,11 @@ def _dataset(
     data["true_mtd"] = ("scenario", labels[standards.true_mtd(protocol.truths) + 1], {"definition": meant["true_mtd"]})
     data["p_true"] = (("scenario", "dose"), protocol.truths, {"definition": meant["p_true"]})
     data["reads"] = ("design", [design.reads for design in trial.designs.values()], {"definition": meant["reads"]})
+    waits = {name: design.on_complete_data() for name, design in trial.designs.items()}
+    known = {name: next((other for other, one in trial.designs.items() if one == own), "") for name, own in waits.items()}
+    titles = [design.title * (design.title != type(design).title) for design in trial.designs.values()]
+    data["title"] = ("design", titles, {"definition": meant["title"]})
+    data["on_complete_data"] = ("design", list(known.values()), {"definition": meant["on_complete_data"]})
     amounts = xr.Variable("dose", list(protocol.doses.amounts), {"units": protocol.doses.unit})
     coords = {
         "overlap": overlaps,

@@ -584,7 +584,9 @@ class _Rules:
         """Return what the primary design would do with the patients as they would be on a later date."""
         evaluated = escalation_of(self.planned[self.binding], whole, self.known)
         holds = holds_of(evaluated, self.protocol, self.known)
-        return self.proposals(evaluated, self.asked(evaluated, [self.binding]), holds, in_full=False)[self.binding]
+        # Of many answers the reasons are not shown.
+        asked = {name: one.explaining("nothing") for name, one in self.asked(evaluated, [self.binding]).items()}
+        return self.proposals(evaluated, asked, holds, in_full=False)[self.binding]
 
 
 def _planned(designs: Mapping[str, Design], trial: Trial, n_doses: int, weighted: Sequence[Weighted]) -> dict[str, Asked]:

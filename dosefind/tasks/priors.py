@@ -55,7 +55,7 @@ def compare_priors(trial: Trial | Protocol) -> pd.DataFrame:
     columns = [named_column("scenario", name) for name in protocol.scenarios]
     rows = [
         {"design": name, "scale": scale} | dict(zip(columns, chances, strict=True))
-        for name, design in trial.designs.items()
+        for name, design in trial.without_calendar.items()
         for scale in SCALES
         if (chances := _correct(protocol, design, scale)) is not None
     ]

@@ -15,7 +15,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -25,10 +25,10 @@ from ..decisions import Recorded
 from ..designs import Design, limits
 from ..designs.base import Beside
 from ..designs.replay import followed, state_after
-from ..evaluability import MOST_BY_COHORT, Completion, Evaluated, Members, Status
+from ..evaluability import MOST_BY_COHORT, Completion, Evaluated, Followed, Members, Status
 from ..exposure import PartCourses
 from ..shown import Shown
-from ..trial import COUNT, Cohort, Departure, States, TimedStates, check_cohorts
+from ..trial import COUNT, NO_DOSE, Cohort, Departure, FollowUps, States, TimedStates, check_cohorts
 from ..words import _, counted
 from .steps import NextStep, move_words, step_from, steps_from, stop_words, with_reason
 
@@ -184,15 +184,18 @@ class Recommendation(Shown):
 
 
 class _Question(NamedTuple):
-    """Cohorts, counts beside the escalation, the pending patients among those of the cohorts, by level, and the courses so far."""
+    """Cohorts, counts beside the escalation, the pending patients among those of the cohorts, by level, the courses so far, and the
+    follow-up of the pending patients.
+    """
 
     cohorts: Sequence[Cohort]
     others: Sequence[Cohort] = ()
     pending: Sequence[Cohort] = ()
     courses: PartCourses | None = None
+    followed: Followed | None = None
 
 
-_Key = tuple[Any, tuple[Cohort, ...], tuple[Cohort, ...], PartCourses | None]
+_Key = tuple[Any, tuple[Cohort, ...], tuple[Cohort, ...], PartCourses | None, Followed | None]
 
 
 class Asked:
@@ -231,8 +234,20 @@ class Asked:
         return self.design.reads == "exposure"
 
     def known_now(self, evaluated: Evaluated) -> Completion:
-        """Return the counts as known now, with the courses so far if the design reads their exposure."""
-        return evaluated.known_now(self.reads_courses)
+        """Return the counts as known now, with the courses so far or the follow-up if the design reads them.
+
+        A design that reads follow-up and is asked before each patient sees every patient as a cohort.
+        """
+        found = evaluated.known_now(self.reads_courses, self.reads_follow_up)
+        if self.reads_follow_up and self.design.one_size == 1:
+            alone = evaluated.one_by_one().known_now(follow_up=True)
+            return found._replace(cohorts=alone.cohorts, followed=alone.followed)
+        return found
+
+    @property
+    def reads_follow_up(self) -> bool:
+        """Return whether the design reads the days for which each pending patient has been followed up."""
+        return self.design.reads == "follow-up"
 
     def completions(self, evaluated: Evaluated) -> list[Completion]:
         """Return every way in which the pending outcomes can come out, in the same way."""
@@ -260,7 +275,7 @@ class Asked:
 
     def after_each(self, ways: Sequence[Completion]) -> list[NextStep]:
         """Return what the design does next after each of some ways in which outcomes come out, without the reason."""
-        return self.steps([_Question(way.cohorts, way.others, way.pending, way.courses) for way in ways])
+        return self.steps([_Question(way.cohorts, way.others, way.pending, way.courses, way.followed) for way in ways])
 
     def explained(self, step: NextStep) -> NextStep:
         """Return a step with its reason."""
@@ -275,8 +290,8 @@ class Asked:
     def _asked(self, question: _Question) -> tuple[States, Beside | None]:
         """Return the state of a single question, and the counts beside the escalation."""
         state = self.state(question.cohorts)
-        if question.pending or question.courses is not None:
-            state = _timed(state, [question.pending], [question.courses])
+        if question.pending or question.courses or question.followed:
+            state = self._timed(state, [question.pending], [question.courses], [question.followed])
         return state, Beside.of(question.others, self.n_doses)
 
     def _key_of(self, question: _Question) -> _Key:
@@ -284,7 +299,7 @@ class Asked:
             raise InputError(
                 f"{self.design.title} decides with pending outcomes and has a memory, which is not known before they are"
             )
-        return self._key(question.cohorts), tuple(question.others), tuple(question.pending), question.courses
+        return self._key(question.cohorts), tuple(question.others), tuple(question.pending), question.courses, question.followed
 
     def steps(self, questions: Sequence[_Question]) -> list[NextStep]:
         """Return what the design does next after each of some counts, without the reason."""
@@ -305,12 +320,44 @@ class Asked:
             alike.setdefault(tuple((other.level, other.n) for other in key[1]), []).append(key)
         for here in alike.values():
             # Patients beside the escalation are the same; their DLTs are a row per state.
-            each = [Beside.of(others, self.n_doses) for _, others, _, _ in here]
+            each = [Beside.of(others, self.n_doses) for _, others, _, _, _ in here]
             beside = None if each[0] is None else Beside(each[0].n, np.array([one.y for one in each if one is not None]))
-            states = _states([state for state, _, _, _ in here])
-            if any(pending or courses is not None for _, _, pending, courses in here):
-                states = _timed(states, [pending for _, _, pending, _ in here], [courses for _, _, _, courses in here])
+            cohorts, _, *of_time = zip(*here, strict=True)
+            states = _states(cohorts)
+            if any(part for of_each in of_time for part in of_each):
+                states = self._timed(states, *of_time)
             self._known |= dict(zip(here, steps_from(self.design, states, beside), strict=True))
+
+    def _timed(
+        self,
+        states: States,
+        pending: Sequence[Sequence[Cohort]],
+        courses: Sequence[PartCourses | None],
+        followed: Sequence[Followed | None],
+    ) -> TimedStates:
+        """Return the states with the pending patients of each, by level, the courses so far, and the follow-up."""
+        counts = np.zeros(states.n.shape, COUNT)
+        for row, cohorts in enumerate(pending):
+            for cohort in cohorts:
+                counts[row, cohort.level - 1] += cohort.n
+        levels = states.n_doses
+        known = tuple(
+            each._replace(n=each.n[:levels], y=each.y[:levels], complete=each.complete[:levels])
+            for each in courses
+            if each is not None
+        )
+        follow_ups = self._follow_ups(followed) if self.reads_follow_up else None
+        return TimedStates(**vars(states), pending=counts, courses=known, follow_ups=follow_ups)
+
+    def _follow_ups(self, followed: Sequence[Followed | None]) -> FollowUps:
+        """Return follow-up in days of the design's window; a patient with another window has the same share of it."""
+        window, each = self.design.window_of_follow_up, [Followed((), 0) if one is None else one for one in followed]
+        shape = len(each), max(len(one.patients) for one in each)
+        dose, days = np.full(shape, NO_DOSE), np.zeros(shape, int)
+        for row, one in enumerate(each):
+            for place, (level, passed, own_window) in enumerate(one.patients):
+                dose[row, place], days[row, place] = level - 1, round(passed * window / max(own_window, 1))
+        return FollowUps(window, dose, days, np.array([one.late for one in each], COUNT))
 
     def _key(self, cohorts: Sequence[Cohort]) -> Any:
         """Return what a design sees of some cohorts: for one without a memory, the fields of their state."""
@@ -330,19 +377,6 @@ def _states(keys: Sequence[Any]) -> States:
     """Return the states of a design without a memory with these fields."""
     n, y, last, last_n, last_y, cohorts = (np.array(column, COUNT) for column in zip(*keys, strict=True))
     return States(n, y, last, last_n, last_y, cohorts, np.zeros((len(keys), 0), COUNT))
-
-
-def _timed(states: States, pending: Sequence[Sequence[Cohort]], courses: Sequence[PartCourses | None]) -> TimedStates:
-    """Return the states with the pending patients of each, by level, and the courses as far as they have been followed up."""
-    counts = np.zeros(states.n.shape, COUNT)
-    for row, cohorts in enumerate(pending):
-        for cohort in cohorts:
-            counts[row, cohort.level - 1] += cohort.n
-    levels = states.n_doses
-    known = tuple(
-        each._replace(n=each.n[:levels], y=each.y[:levels], complete=each.complete[:levels]) for each in courses if each is not None
-    )
-    return TimedStates(**vars(states), pending=counts, courses=known)
 
 
 def propose_next(asked: Asked, evaluated: Evaluated, readings: Sequence[Sequence[int]], opened: Recorded | None) -> Recommendation:
@@ -819,7 +853,8 @@ def _as_known(asked: Asked, evaluated: Evaluated, place: int, day: date) -> Eval
     so_far = replace(then, statuses=statuses, members=before, others=others, as_of=day if asked.reads_pending else then.as_of)
     there = (then[subject] for one in before for subject in one.subjects)
     if asked.reads_pending:
-        return so_far.with_unknown({status.subject for status in there if status.pooled and _came_after(status, day)})
+        later = {status.subject for status in there if status.pooled and _came_after(status, day)}
+        return so_far.with_unknown(later).followed_until(day)
     later = {status.subject for status in there if status.counts and _came_after(status, day)}
     ways = math.prod(1 + sum(subject in later for subject in one.subjects) for one in before)
     # Of a trial in which nearly everybody was open at once, the outcomes as they came are looked at.
@@ -836,15 +871,11 @@ def treated_otherwise(asked: Asked, evaluated: Evaluated) -> tuple[Departure, ..
     evaluated
         The patients at the data cutoff.
     """
-    each = [(cohort, subject) for cohort in evaluated.members for subject in cohort.subjects]
-    if asked.design.one_size == 1:
-        each.sort(key=lambda pair: evaluated[pair[1]].first)
-        one_by_one = evaluated.with_members(tuple(cohort._replace(subjects=(subject,)) for cohort, subject in each))
-    else:
-        # A design with cohorts decides before the first patient of each.
-        each, one_by_one = [(cohort, cohort.subjects[0]) for cohort in evaluated.members], evaluated
+    # A design with cohorts decides before the first patient of each.
+    one_by_one = evaluated.one_by_one() if asked.design.one_size == 1 else evaluated
     found = []
-    for place, (cohort, subject) in enumerate(each):
+    for place, cohort in enumerate(one_by_one.members):
+        subject = cohort.subjects[0]
         first = evaluated[subject].first
         then = asked.on(first)
         (step,) = then.after_each(then.ways(_as_known(then, one_by_one, place, first)))
@@ -942,24 +973,30 @@ def _known_now(asked: Asked, evaluated: Evaluated, now: Recommendation, found: R
     A stop that a pending outcome could still change is awaited.
     """
     ends = [step for _, step in found.completions]
+    open_ = [evaluated[subject] for subjects in evaluated.open for subject in subjects]
     if now.action == "stop" and any((step.level, step.mtd) != (None, now.mtd) for step in ends):
-        return _waiting(evaluated, found.completions, "")
+        waiting = _waiting(evaluated, found.completions, "")
+        return replace(waiting, until=_next_change(asked, evaluated, open_)) if asked.reads_follow_up else waiting
     if now.action != "wait":
         return replace(now, completions=found.completions)
-    open_ = [evaluated[subject] for subjects in evaluated.open for subject in subjects]
     awaited = Awaited(tuple(status.subject for status in open_), rule=now.reason)
     until = _next_change(asked, evaluated, open_)
     return replace(now, reason=awaited.reason(ends), until=until, completions=found.completions, awaited=awaited)
 
 
 def _next_change(asked: Asked, evaluated: Evaluated, open_: Sequence[Status]) -> date | None:
-    """Return the first day on which a design that waits decides if nobody has a further DLT, ``None`` if no date can be named."""
-    dated = [status for status in open_ if not status.unresolved and not status.held]
-    for day in sorted({status.end for status in dated}):
-        came = {status.subject for status in dated if status.end <= day}
-        statuses = (replace(one, kind="complete", closed=one.end) if one.subject in came else one for one in evaluated.statuses)
-        then = replace(evaluated, statuses=tuple(statuses))
-        if asked.after_each([asked.known_now(then)])[0].action != "wait":
+    """Return the first day on which a design that waits decides if nobody has a further DLT, ``None`` if no date can be named.
+
+    A stop is awaited as long as an outcome is to come.
+    """
+    ends = sorted({status.end for status in open_ if not status.unresolved and not status.held and status.end > evaluated.as_of})
+    if asked.reads_follow_up and ends:
+        # Follow-up can change the answer on any day.
+        ends = [evaluated.as_of + timedelta(days=days) for days in range(1, (ends[-1] - evaluated.as_of).days + 1)]
+    steps = asked.after_each([asked.known_now(evaluated.later(day)) for day in ends])
+    awaited = ("wait", "stop") if asked.reads_follow_up else ("wait",)
+    for day, step in zip(ends, steps, strict=True):
+        if step.action not in awaited or (day == ends[-1] and step.action == "stop"):
             return day
     return None
 
@@ -1037,7 +1074,12 @@ def _led(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion], as_answ
             return [flat[0]] * len(ways)
     before = asked.after_each(_without_current(asked, evaluated, ways))
     each = zip(begun, steps, before, strict=True)
-    return [step if led else min(step, earlier, key=lambda one: _rank(one.level, one.mtd)) for led, step, earlier in each]
+
+    def rank(one: NextStep) -> float:
+        # A wait leads to no dose.
+        return math.inf if one.action == "wait" else _rank(one.level, one.mtd)
+
+    return [step if led else min(step, earlier, key=rank) for led, step, earlier in each]
 
 
 def _to_fill(step: NextStep, evaluated: Evaluated, missing: int) -> NextStep:
@@ -1147,8 +1189,11 @@ def _without_current(asked: Asked, evaluated: Evaluated, ways: Sequence[Completi
 
 
 def still_needed(asked: Asked, evaluated: Evaluated) -> int:
-    """Return how many patients the current cohort needs to be complete, within the design's limits."""
-    if not evaluated.members:
+    """Return how many patients the current cohort needs to be complete, within the design's limits.
+
+    A design that reads follow-up and is asked before each patient is asked anew after one who does not count.
+    """
+    if not evaluated.members or (asked.reads_follow_up and asked.design.one_size == 1):
         return 0
     counted = len(_counted(evaluated))
     # The size is that of the version in force when the cohort was begun.
@@ -1170,7 +1215,7 @@ def filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int)
 
 def _with_filled(way: Completion, evaluated: Evaluated, missing: int, dlts: int) -> _Question:
     """Return the question of what follows a completed current cohort, with ``dlts`` DLTs among the further patients."""
-    return _Question(filled(way.cohorts, evaluated, missing, dlts), way.others, way.pending, way.courses)
+    return _Question(filled(way.cohorts, evaluated, missing, dlts), way.others, way.pending, way.courses, way.followed)
 
 
 def with_next(proposal: Recommendation, cohorts: list[Cohort], evaluated: Evaluated, dlts: int) -> list[Cohort]:

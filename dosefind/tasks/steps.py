@@ -10,7 +10,7 @@ import numpy as np
 
 from .._check import MOST_DOSES, of_type, one_of, whole
 from ..config import Trial
-from ..designs import Design
+from ..designs import TITEBOIN, Design
 from ..designs.base import A_DESIGN, Beside
 from ..designs.replay import departures, followed, state_after, state_later
 from ..operating.paths import paths_of
@@ -357,8 +357,10 @@ def decision_table(trial: Trial | Protocol, design: str) -> pd.DataFrame:
     """
     trial = Trial.of(trial)
     protocol, chosen = trial.protocol, _named_design(trial, design)
-    if chosen.reads != "complete":
+    if chosen.reads == "pending":
         return _pending_table(chosen)
+    if isinstance(chosen, TITEBOIN):
+        return _follow_up_table(chosen, chosen.max_n or protocol.limits.max_n)
     own = getattr(chosen, "table", None)
     if own is None:
         return _climb_table(chosen, protocol.n_doses)
@@ -451,6 +453,27 @@ def _pending_table(design: Design) -> pd.DataFrame:
     return table
 
 
+def _follow_up_table(design: TITEBOIN, max_n: int) -> pd.DataFrame:
+    """Return what TITE-BOIN does at a dose at the numbers of patients at which cohorts are complete."""
+    size = design.one_size
+    table = design.pending_table(max_n, None if size is None else range(size, max_n + 1, size))
+    table.attrs["note"] = _(
+        "{title}: decision after a number of patients at the current dose, pending ones included. Where follow-up makes a "
+        "difference: escalate once the days of follow-up of the pending patients without a DLT add up to at least the first "
+        "number, de-escalate while they add up to at most the second (DLT window of {window} days). To eliminate a dose takes all "
+        "above it. At the lowest level de-escalating means staying, unless it is eliminated, which stops the trial; at the top "
+        "level escalating means staying."
+    ).format(title=design.title, window=design.window_days)
+    table.attrs["thresholds"] = _("{title}: days of follow-up of the pending patients in total, DLT window {window} days").format(
+        title=design.title, window=design.window_days
+    )
+    if design.gate_days:
+        table.attrs["note"] += " " + _("Escalation also awaits {days} days of follow-up of each pending patient.").format(
+            days=design.gate_days
+        )
+    return table
+
+
 def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
     """Return the next level after every outcome at each level, without a DLT at any lower level."""
     import pandas as pd
@@ -477,6 +500,10 @@ def _climb_table(design: Design, n_doses: int) -> pd.DataFrame:
         "Next level by number of DLTs among n patients at a level, for up to {cohorts} cohorts there and no DLT at lower levels. "
         "If the trial stops: the MTD and the reason. Several decisions: the decision depends on the order of the outcomes."
     ).format(cohorts=_TABLE_COHORTS)
+    if design.reads != "complete":
+        note += " " + _(
+            "Every outcome is taken as known: with outcomes pending the decision depends on the follow-up of each patient."
+        )
     if goes_back:
         note += " " + _("Rows apply while the trial escalates: decisions after a return to a level are not shown.")
     table.attrs["note"] = note

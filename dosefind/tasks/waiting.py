@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from ..config import Trial
-from ..designs import Design
+from ..designs import TITECRM, Design
 from ..evaluability import Evaluated, Status
 from ..models import Curve, Hazard
 from ..posterior.pending import MOST_WAYS, Followed, Predicted, at_rates, predicted
@@ -79,7 +79,7 @@ class FollowUp(NamedTuple):
     days, window
         Days followed without a DLT by the data cutoff date, and days in the DLT window.
     weight
-        Share of the days to DLT that has passed, at a DLT rate equal to the target.
+        Share of the days to DLT that has passed, at a DLT rate equal to the target; with TITE-CRM its own weight.
     ends
         Last day of the DLT window.
     left_out
@@ -101,12 +101,13 @@ class Event(NamedTuple):
     Attributes
     ----------
     kind
-        "window": a DLT window ends; "start": earliest start per protocol; "gate": the follow-up that escalation needs is reached.
+        "window": a DLT window ends; "start": earliest start per protocol; "gate": the follow-up that escalation needs is reached;
+        "follow-up": by this day's follow-up of pending patients alone the design decides otherwise than on the day before.
     subject
         Patient whose window ends; otherwise empty.
     """
 
-    kind: Literal["window", "start", "gate"]
+    kind: Literal["window", "start", "gate", "follow-up"]
     subject: str = ""
 
     def __str__(self) -> str:
@@ -309,7 +310,7 @@ def when_to_decide(
     protocol = trial.protocol
     onset = protocol.days_to_dlt
     open_ = [status for status in evaluated.statuses if status.open and status.level is not None]
-    patients = tuple(_follow_up(status, onset, protocol) for status in open_)
+    patients = tuple(_follow_up(status, onset, protocol, design) for status in open_)
     made = Waiting(
         as_of=evaluated.as_of,
         design=binding,
@@ -324,8 +325,8 @@ def when_to_decide(
     pending = [status for status, one in zip(open_, patients, strict=True) if not one.left_out]
     if not pending:
         return made
-    # Where exposure is read, the decision depends on the day as well as on the outcomes.
-    future = _Future(evaluated, pending, answer, by_day=design.reads == "exposure")
+    # Where exposure or follow-up is read, the decision depends on the day as well as on the outcomes.
+    future = _Future(evaluated, pending, answer, by_day=design.reads in ("follow-up", "exposure"))
     if future.n_ways > MOST_WAYS:
         words = f"{len(pending)} pending outcomes can come out in {future.n_ways:,} ways, more than {MOST_WAYS}"
         return replace(made, last=None, refused=words)
@@ -338,8 +339,12 @@ def when_to_decide(
     if evaluated.members:
         current = evaluated.members[-1].level
     found, error = [], 0.0
+    dates = _dates(evaluated, protocol, design, pending, start)
+    if design.reads == "follow-up":
+        changes = future.changes(sorted(day for day, _ in dates))
+        dates = sorted({**{day: (Event("follow-up"),) for day in changes}, **dict(dates)}.items())
     for rate in (None,) if curve is not None else STATED_RATES:
-        for day, reasons in _dates(evaluated, protocol, design, pending, start):
+        for day, reasons in dates:
             groups = future.groups(day)
             if curve is not None:
                 # Courses have the amounts that were administered, and the days of patients who left.
@@ -362,11 +367,13 @@ def when_to_decide(
     )
 
 
-def _follow_up(status: Status, onset: Onset, protocol: Protocol) -> FollowUp:
+def _follow_up(status: Status, onset: Onset, protocol: Protocol, design: Design) -> FollowUp:
     window = (status.end - status.first).days
     days = window if status.kind == "complete" else status.days_followed
     left_out = "adjudication" if status.held else "unassessed" if status.unresolved else ""
     weight = float(onset.share(days, protocol.target.rate, window))
+    if isinstance(design, TITECRM):
+        weight = float(design.weight(days * design.window_days / window))
     return FollowUp(status.subject, status.level or 0, days, window, weight, status.end, left_out)
 
 
@@ -474,6 +481,24 @@ class _Future:
             found.append(Followed(one.level or 0, len(group), now, max(now, min((day - one.first).days, window)), window))
         return found
 
+    def changes(self, days: Sequence[date]) -> list[date]:
+        """Return the days on which the decision without a further DLT changes between the data cutoff and some dates, in order.
+
+        Without a DLT follow-up only raises what may be given, so that a change is found by halving the days between two dates; of
+        several changes between them, one.
+        """
+        found, before, none = [], self.evaluated.as_of, self._none()
+        for end in days:
+            # By the day before the date itself.
+            low, high = before, end - timedelta(days=1)
+            before = end
+            if high > low and (answer := self._decision(low, none)) != self._decision(high, none):
+                while (high - low).days > 1:
+                    middle = low + (high - low) // 2
+                    low, high = (middle, high) if self._decision(middle, none) == answer else (low, middle)
+                found.append(high)
+        return found
+
     def decisions(self, day: date, chance: Predicted) -> list[Answer]:
         """Return the decision at a date after each way in which the outcomes can have come out."""
         return [self._decision(day, way) for way in chance.ways]
@@ -488,19 +513,8 @@ class _Future:
 
     def _then(self, day: date, way: Sequence[int]) -> Evaluated:
         """Return the patients on a date if the first of each group had the DLTs."""
-        changed: dict[str, Status] = {}
-        for group, dlts in zip(self.alike, way, strict=True):
-            for place, status in enumerate(group):
-                window = (status.end - status.first).days
-                if place < dlts:
-                    changed[status.subject] = replace(status, kind="dlt", closed=min(day, status.end), days_to_go=0)
-                elif status.end <= day:
-                    changed[status.subject] = replace(status, kind="complete", closed=status.end, days_to_go=0, fraction=1.0)
-                else:
-                    followed = max(status.fraction, (day - status.first).days / window)
-                    changed[status.subject] = replace(status, days_to_go=(status.end - day).days, fraction=followed)
-        statuses = tuple(changed.get(status.subject, status) for status in self.evaluated.statuses)
-        return replace(self.evaluated, as_of=day, statuses=statuses)
+        pairs = zip(way, self.alike, strict=True)
+        return self.evaluated.later(day, {status.subject for dlts, group in pairs for status in group[:dlts]})
 
     def last(self, days: Sequence[date], today: Answer) -> date:
         """Return the first of the data cutoff date and some dates from which on no outcome changes the decision."""

@@ -185,7 +185,9 @@ class Calendar:
         reads = self.made["reads"].values
         waiting = [primary, *range(len(reads))]
         compared = next((design for design in waiting if reads[design] == "complete"), None)
-        answers += [self._gain(design, compared) for design in range(len(reads)) if reads[design] != "complete"]
+        own = self.made["on_complete_data"].values.tolist()
+        for design in (design for design in range(len(reads)) if reads[design] != "complete"):
+            answers.append(self._gain(design, self.designs.index(own[design]) if own[design] else compared))
         bias = self._bias()
         return (*self._cut_short(), *answers, *(() if bias is None else (bias,)))
 
@@ -234,7 +236,9 @@ class Calendar:
                 "(if dose groups were allowed to overlap: {if_allowed}). Of its {decisions} decisions, {bold} would have been "
                 "lower with complete outcomes."
             )
-        return filled(words, **values)
+        title = str(self.made["title"].values[design])
+        named = filled(_("{design} is {title}. "), design=data(self.designs[design]), title=title) if title else ()
+        return (*named, *filled(words, **values))
 
     def leaving(self) -> tuple[Block, ...]:
         """Return true DLT rates beside those among evaluable patients; nothing if nobody discontinues."""

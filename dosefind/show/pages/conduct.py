@@ -121,6 +121,10 @@ def conduct_report(
     # Designs and limits are those in force at the data cutoff date; a patient is judged by the version of the first infusion.
     evaluated, current = found.evaluated, trial.in_force(found.evaluated.as_of)
     protocol = current.protocol
+    analyzed = current
+    if found.binding not in current.without_calendar:
+        # The conclusion is predicted for the primary design, one that decides with outcomes pending too.
+        analyzed = replace(current, protocol=protocol.model_copy(update={"binding": found.binding}))
     # By the reading that the answer takes: cohorts set aside stand beside the escalation.
     read = found.evaluated_for(found.binding)
     cohorts, others, given = read.cohorts(), read.beside(), read.administered
@@ -128,7 +132,7 @@ def conduct_report(
     # What a design selects can depend on outcomes still to come outside the escalation too.
     predicts = not any(read.open[len(read.members) :])
     known = {"curve": curve, "others": others, "administered": given, "weighted": read.weighted}
-    analysis = analyze(current, cohorts, **known, courses=read.courses, predicts=predicts) if wanted else None
+    analysis = analyze(analyzed, cohorts, **known, courses=read.courses, predicts=predicts) if wanted else None
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
     shown = Conduct.of(found, blinded=blinded, document=True)

@@ -42,6 +42,8 @@ def explained(table: pd.DataFrame) -> Text:
 
 def decisions(found: pd.DataFrame, caption: Text = ()) -> Table:
     """Return a decision table with levels and reasons in words."""
+    if "escalate_from_days" in found:
+        return _by_follow_up(found, caption)
     if "move" in found:
         heads = (_("patients"), _("DLTs"), _("pending"), _("decision"))
         return table(caption, heads, _by_pending(found), numeric={0, 1, 2})
@@ -67,6 +69,36 @@ def decisions(found: pd.DataFrame, caption: Text = ()) -> Table:
     notes = (common.raised(words.format(reason=reason, decisions="; ".join(said))) for reason, said in together.items())
     cells = ((*row, _entry(decisions, once)) for *row, decisions in rows)
     return table(caption, heads, cells, notes=notes, numeric={1, 2})
+
+
+def _by_follow_up(found: pd.DataFrame, caption: Text) -> Table:
+    """Return a decision table with thresholds in patient-days, one row for consecutive pending outcomes with the same decision."""
+    words = {
+        "escalate": _("escalate"),
+        "stay": _("stay"),
+        "de-escalate": _("de-escalate"),
+        "eliminate": _("eliminate the dose"),
+        "wait": _("suspend accrual"),
+    }
+    rows: list[list[Any]] = []
+    for n, dlts, pending, move, up, down in found.itertuples(index=False):
+        days = ["" if str(cell) == "<NA>" else str(cell) for cell in (up, down)]
+        if rows and rows[-1][:2] == [n, dlts] and rows[-1][4:] == [move, *days] and not any(days):
+            rows[-1][3] = pending
+        else:
+            rows.append([n, dlts, pending, pending, move, *days])
+    # From little to much follow-up.
+    then = _(", then ")
+    cells = [
+        (
+            *(str(n), str(dlts), str(low) if low == high else f"{low}\u2013{high}"),
+            *(then.join(words[part] for part in move.split("/")), up, down),
+        )
+        for n, dlts, low, high, move, up, down in rows
+    ]
+    heads = (_("patients"), _("DLTs"), _("pending"), _("decision"), _("escalate from days"), _("de-escalate up to days"))
+    note = common.raised(found.attrs["thresholds"])
+    return table(caption, heads, cells, notes=(note,), numeric={0, 1, 2, 4, 5})
 
 
 def _by_pending(found: pd.DataFrame) -> list[tuple[str, str, str, str]]:

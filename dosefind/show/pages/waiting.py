@@ -176,6 +176,8 @@ def _events(reasons: Sequence[Event], hides: bool) -> Text:
         parts.append(text(_("earliest start per protocol")))
     if "gate" in kinds:
         parts.append(text(_("follow-up required for escalation")))
+    if "follow-up" in kinds:
+        parts.append(text(_("follow-up changes the decision if there is no further DLT")))
     return tuple(run for place, part in enumerate(parts) for run in (*(text("; ") if place else ()), *part))
 
 

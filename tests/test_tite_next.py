@@ -1,0 +1,178 @@
+"""The next dose by TITE-BOIN and TITE-CRM, with dated patients: follow-up, dates at which it matters, weights, the table."""
+
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+import pytest
+
+import dosefind as dsf
+from dosefind.show.pages.conduct import conduct_report
+from dosefind.show.pages.design import design_report
+from dosefind.tasks.next_dose import next_dose
+
+from .made_up import day, event, patient, trial
+from .peers import ROOT
+
+CRM = {"kind": "tite-crm", "skeleton": [0.1, 0.25, 0.4], "max_n": 18}
+
+
+def protocol(design, **changed):
+    table = dsf.load_protocol(ROOT / "configs/nct05962762.toml").model_dump(exclude_unset=True)
+    table |= {"designs": {"primary": design}, "curves": {}, "assumed": {}}
+    table.pop("borrowing", None)
+    table["treatment"] = {"infusion_days": [1], "dlt_window_days": 28, "no_overlap": False}
+    return dsf.Protocol.read(table | changed)
+
+
+def asked(design, *patients, now, **changed):
+    return next_dose(protocol(design, **changed), trial(*patients, last=now), day(now))
+
+
+def six(y=1, starts=(90, 92)):
+    """Six at level 1: a complete cohort of three, y of them with a DLT, and three of whom two started later."""
+    known = [patient(f"K{number}", 1, 10 + number, events=(event(20, row=number),) * (number <= y)) for number in range(1, 4)]
+    return [*known, patient("K4", 1, 45), *(patient(f"P{number}", 1, start) for number, start in enumerate(starts, start=1))]
+
+
+def test_the_rule_of_the_software_is_the_default():
+    """With three patients and one pending, escalation awaits a quarter of the window: 7 of 28 days."""
+    patients = [patient("P1", 1, 1), patient("P2", 1, 2), patient("P3", 1, 60)]
+    for rule, action in [({}, "wait"), ({"rule": "app-2025"}, "wait"), ({"rule": "imputation"}, "escalate")]:
+        found = asked({"kind": "tite-boin", **rule}, *patients, now=66).proposal
+        assert found.action == action, rule
+        assert (rule or {"rule": "app-2025"})["rule"] in found.reason
+    found = asked({"kind": "tite-boin"}, *patients, now=66).proposal
+    assert found.until == day(67)
+    assert asked({"kind": "tite-boin"}, *patients, now=67).proposal.action == "escalate"
+
+
+def test_a_threshold_in_patient_days_is_a_date():
+    """One DLT in six, two pending: escalate from 39 of 56 patient-days on, as the table has it."""
+    design = {"kind": "tite-boin", "rule": "imputation"}
+    table = dsf.decision_table(protocol(design), "primary").set_index(["n_patients", "dlts", "pending"])
+    needed = int(table.loc[(6, 1, 2), "escalate_from_days"])
+    assert needed == 39
+    # On day 111 the two have been followed for 21 and 19 days, 40 in total; on day 110 for 38.
+    before, after = (asked(design, *six(), now=now) for now in (110, 111))
+    assert (before.proposal.action, after.proposal.action) == ("stay", "escalate")
+    # Asked a week before, the date is in the table of dates.
+    early = asked(design, *six(), now=104).waiting
+    dated = [one for one in early.dates if any(reason.kind == "follow-up" for reason in one.reasons)]
+    # At each of the stated DLT rates.
+    assert [one.day for one in dated] == [day(111)] * 3
+    assert all(one.differs > 0.5 for one in dated)
+    assert [sum(one.decisions.values()) for one in dated] == pytest.approx([1, 1, 1], abs=1e-12)
+
+
+def test_decisions_on_later_dates_use_the_follow_up_of_that_date():
+    """The same outcomes known on two dates are two questions."""
+    found = asked({"kind": "tite-boin", "rule": "imputation"}, *six(starts=(90, 100)), now=104).waiting
+    words = [max(one.decisions, key=one.decisions.get).words for one in found.dates]
+    assert words[0] != words[-1]
+    assert found.last is not None
+
+
+def test_follow_up_has_the_weights_of_the_design():
+    patients = [patient("P1", 1, 1), patient("P2", 1, 40), patient("P3", 1, 54)]
+    for settings, expected in [
+        ({}, [21 / 28, 7 / 28]),
+        ({"weights": "piecewise", "weight_parts": [0.0, 0.2, 0.3, 0.5]}, [0.5, 0.0]),
+    ]:
+        found = asked(CRM | settings, *patients, now=61)
+        assert [one.weight for one in found.waiting.patients] == pytest.approx(expected, abs=1e-12)
+        assert all(f"{weight:.2f}" in found.proposal.reason for weight in expected)
+
+
+def test_a_late_dlt_bars_escalation():
+    """After a start at level 1 an earlier patient has a DLT: the model would escalate."""
+    known = [patient(f"K{number}", 1, number) for number in range(1, 12)]
+    late = patient("L1", 1, 60, events=(event(80, row=1),))
+    without = asked(CRM, *known, patient("L1", 1, 60), patient("P1", 1, 70), now=85).proposal
+    assert (without.action, without.level) == ("escalate", 2)
+    barred = asked(CRM, *known, late, patient("P1", 1, 70), now=85).proposal
+    assert (barred.action, barred.level) == ("stay", 1)
+    # Once a further patient has started, the DLT is no longer new.
+    for started, new in [((), 1), ((patient("P2", 1, 85),), 0)]:
+        evaluated = asked(CRM, *known, late, patient("P1", 1, 70), *started, now=90).evaluated
+        assert evaluated.one_by_one().known_now(follow_up=True).followed.late == new
+
+
+def test_answer_is_the_posterior_with_the_weights_of_the_patients():
+    """Also for a patient who left and keeps the weight of the follow-up."""
+    patients = [
+        *(patient(f"K{number}", 1, number) for number in range(1, 4)),
+        patient("D1", 1, 35, events=(event(40, row=1),)),
+        patient("L1", 1, 36, discontinued=50, reason="withdrew consent"),
+        patient("P1", 1, 60),
+        patient("P2", 1, 62),
+    ]
+    rules = {"dropout": "weight", "progression": "not-evaluable"}
+    found = asked(CRM, *patients, now=70, evaluability=rules)
+    fitted = dsf.TITECRM(skeleton=(0.1, 0.25, 0.4), target=0.25, window_days=28).fit_patients(
+        [1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 1, 0, 0, 0], [28, 28, 28, 5, 14, 10, 8]
+    )
+    shown = ", ".join(f"{100 * rate:.1f}%" for rate in fitted.plug_in.values)
+    assert shown in found.proposal.reason
+    assert found.proposal.level == min(int(fitted.recommended), 3)
+
+
+def test_a_stop_that_follow_up_can_avert_is_awaited():
+    # All of them started before the first DLT.
+    toxic = [patient(f"K{number}", 1, 1, events=(event(4, row=number),)) for number in (1, 2)]
+    pending = [patient(f"P{number}", 1, 2) for number in range(1, 7)]
+    design = CRM | {"skeleton": [0.25, 0.35, 0.5], "safety_cutoff": 0.8}
+    found = asked(design, *toxic, *pending, now=5).proposal
+    assert (found.action, found.level) == ("wait", None)
+    until = (found.until - day(1)).days + 1
+    assert asked(design, *toxic, *pending, now=until).proposal.action != "wait"
+    assert asked(design, *toxic, *pending, now=until - 1).proposal.action == "wait"
+
+
+def test_treated_as_decided_is_no_departure():
+    """What the design would have done when each patient started is judged with the follow-up of that day."""
+    patients = [patient("P1", 1, 1), patient("P2", 1, 11), patient("P3", 1, 21), patient("P4", 2, 40), patient("P5", 2, 50)]
+    design = CRM | {"skeleton": [0.05, 0.25, 0.4]}
+    reached = []
+    for number in range(1, len(patients)):
+        first = (patients[number].infusions[0] - day(1)).days + 1
+        reached.append(asked(design, *patients[:number], now=first).proposal.level)
+    found = asked(design, *patients, now=60)
+    departed = {one.subject for one in found.deviations.get("primary", ())}
+    expected = {one.subject for one, level in zip(patients[1:], reached, strict=True) if one.level != level}
+    assert departed == expected
+    assert np.unique(reached).size > 1
+
+
+def written(document):
+    """Every text of a report."""
+    words, parts = [], [document]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, str):
+            words.append(part)
+        elif is_dataclass(part) and not isinstance(part, type):
+            parts += [getattr(part, field.name) for field in fields(part)]
+        elif isinstance(part, list | tuple):
+            parts += part
+    return " | ".join(reversed(words))
+
+
+@pytest.mark.slow
+def test_reports_state_what_is_needed_to_repeat_the_analysis():
+    """Weights, W, follow-up of each patient, prior, rule and data cutoff; also of designs that are not the primary one."""
+    designs = {"boin": {"kind": "boin"}, "crm": CRM, "tite": {"kind": "tite-boin", "rule": "ess"}}
+    curve = {"power": {"kind": "power", "skeleton": [0.1, 0.25, 0.4]}}
+    few = protocol(
+        {"kind": "boin"},
+        designs=designs,
+        curves=curve,
+        scenarios={"A": [0.1, 0.25, 0.4]},
+        target={"rate": 0.25, "interval": [0.16, 0.33]},
+    )
+    patients = [patient("P1", 1, 1), patient("P2", 1, 40), patient("P3", 1, 54)]
+    found = written(conduct_report(dsf.Trial.of(few), trial(*patients, last=61), day(61), design="crm"))
+    for words in ("weights = linear", "0.750", "0.250", "normal prior", day(61).isoformat(), "days followed"):
+        assert words in found, words
+    found = written(design_report(dsf.Trial.of(few)))
+    for words in ("rule = ess", "weights = linear", "escalate from days"):
+        assert words in found, words
