@@ -56,6 +56,7 @@ TITLES = {
     "test_crm.test_published_small_cases": "CRM: two small published fits",
     "test_crm.test_peer_skeletons": "Skeletons from indifference intervals",
     "test_crm.test_peer_indifference_intervals": "Indifference intervals of a skeleton",
+    "test_efficacy_randomised.test_published_size_of_two_doses": "Randomised comparison of two doses: a published sample size",
     "test_posterior.test_peer_two_parameter_posteriors": "Two-parameter logistic curve: posterior and evidence",
     "test_posterior.test_published_two_parameter_trial": "Two-parameter logistic curve: a published trial",
     "test_posterior.test_published_uniform_prior": "One-parameter logistic curve with a uniform prior: a published posterior",

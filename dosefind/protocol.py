@@ -36,6 +36,7 @@ __all__ = [
     "FromTrial",
     "Intake",
     "Limits",
+    "OutcomeUtilities",
     "Part",
     "PartRule",
     "Pause",
@@ -590,7 +591,22 @@ class RP2D(Settings):
 Worth = Annotated[float, Field(ge=0, le=100, strict=True)]
 
 
-class Utility(Settings):
+class OutcomeUtilities(Settings):
+    """Utilities, from 0 to 100, of a patient's outcomes: they are the sponsor's, and have no defaults."""
+
+    response: Worth = Field(description=marked("utility, from 0 to 100, of a response without a DLT"))
+    response_and_dlt: Worth = Field(description=marked("utility of a response with a DLT"))
+    neither: Worth = Field(description=marked("utility of neither a response nor a DLT"))
+    dlt: Worth = Field(description=marked("utility of a DLT without a response"))
+
+    @model_validator(mode="after")
+    def _worths_agree(self) -> Self:
+        if not (self.response >= max(self.response_and_dlt, self.neither) and min(self.response_and_dlt, self.neither) >= self.dlt):
+            raise ValueError("a response must not lower the utility and a DLT must not raise it: response is the best")
+        return self
+
+
+class Utility(OutcomeUtilities):
     """Utilities of a patient's outcomes, and the probability of a response at each dose."""
 
     efficacy: tuple[Chance, ...] = Field(description=marked("probability of a response at each dose"))
@@ -600,10 +616,6 @@ class Utility(Settings):
             "effective sample size of the efficacy rates at each dose, in patients; if not given, they are taken as known exactly"
         ),
     )
-    response: Worth = Field(description=marked("utility, from 0 to 100, of a response without a DLT"))
-    response_and_dlt: Worth = Field(description=marked("utility of a response with a DLT"))
-    neither: Worth = Field(description=marked("utility of neither a response nor a DLT"))
-    dlt: Worth = Field(description=marked("utility of a DLT without a response"))
 
     def sentences(self) -> list[str]:
         """Return the assumptions on efficacy and utilities, as plain sentences."""
@@ -623,12 +635,6 @@ class Utility(Settings):
             efficacy.format(rates=rates, n=f"{self.efficacy_n or 0:g}"),
             utilities.format(**{name: f"{value:g}" for name, value in values.items()}),
         ]
-
-    @model_validator(mode="after")
-    def _worths_agree(self) -> Self:
-        if not (self.response >= max(self.response_and_dlt, self.neither) and min(self.response_and_dlt, self.neither) >= self.dlt):
-            raise ValueError("a response must not lower the utility and a DLT must not raise it: response is the best")
-        return self
 
 
 _MAX_N = "number of patients for which the boundary is made; limits.max_n, or by dose the maximum of limits.group, if not given"
