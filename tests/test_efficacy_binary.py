@@ -20,7 +20,7 @@ DATA = [
     ([6, 6, 6], [0, 0, 0]),
     ([0, 0, 0], [0, 0, 0]),
     ([6, 0, 0], [6, 0, 0]),
-    ([60, 60, 60], [10, 40, 55]),
+    ([30, 30, 30], [5, 20, 27]),
 ]
 
 
@@ -50,7 +50,7 @@ def test_independent_doses_are_beta():
 @pytest.mark.parametrize(("n", "r"), DATA)
 def test_curves_against_a_plain_sum(curve, n, r):
     """A sum over a fixed fine grid of the prior's coordinates, without the lattice of the posterior: within the stated errors."""
-    line = np.arange(-6.5, 6.5001, 0.09 if max(n) > 10 else 0.25)
+    line = np.arange(-6.5, 6.5001, 0.13 if max(n) > 10 else 0.25)
     z = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
     logits = logits_at(curve, z)
     e, log_p, log_q = expit(logits), -np.logaddexp(0, -logits), -np.logaddexp(0, logits)
@@ -114,7 +114,7 @@ FAULTS = {
     "patients without a response forgotten": (
         "dosefind.efficacy.binary:ResponseCurve.after",
         lambda old: lambda self, n, r: old(self, np.minimum(n, np.asarray(r) + 2), r),
-        test_simulation_based_calibration,
+        lambda: test_curves_against_a_plain_sum(CURVES[0], *DATA[0]),
     ),
 }
 test_fault_is_caught = faults(FAULTS)

@@ -1,12 +1,14 @@
 """Expected utility and P(best): a million draws, closed forms, planted faults."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy.stats import beta
 
 import dosefind as dsf
 from dosefind.config import build_curves
-from dosefind.efficacy.binary import IndependentPrior, LogisticQuadratic, Plateau
+from dosefind.efficacy.binary import IndependentPrior, LogisticQuadratic, Plateau, ResponseCurve
 from dosefind.efficacy.utility import OUTCOMES, Limits, expected_utility, prior_shares
 from dosefind.posterior.exact import ExactFit, ExactPosterior
 from dosefind.protocol import OutcomeUtilities
@@ -33,22 +35,36 @@ def by_hand(p, e, u):
     return (1 - p) * (e * u.response + (1 - e) * u.neither) + p * (e * u.response_and_dlt + (1 - e) * u.dlt)
 
 
-def dlt_rates(posterior, count, rng):
-    """Draws of DLT rates from the posterior, in random order."""
-    theta = posterior.draws(count)[0]
-    p = np.exp(posterior.curve.log_terms(tuple(theta.T[:, :, None]), posterior.curve.coordinates)[0])
-    return np.minimum(p, 1)[rng.permutation(len(p))]
+@cache
+def dlt_rates(count):
+    """Draw DLT rates from the posterior: draws from the prior, accepted with the likelihood."""
+    return accepted(TOXICITY.curve, TOXICITY.n, TOXICITY.y, count, np.random.default_rng(8))
+
+
+def accepted(curve, n, y, count, rng):
+    kept, size = [], 0
+    while size < count:
+        if isinstance(curve, ResponseCurve):
+            z = rng.normal(size=(count, 3))
+            logits = curve.logits(z[:, 1], z[:, 2]) + curve.shift * z[:, :1]
+            log_p, log_q = -np.logaddexp(0, -logits), -np.logaddexp(0, logits)
+        else:
+            theta = curve.parameters(tuple(rng.normal(size=(2, count, 1))))
+            log_p, log_q = curve.log_terms(theta, curve.coordinates)
+        log_density = log_p @ y + log_q @ (n - y)
+        # The likelihood is at most that of the observed rates.
+        at = np.clip(y / np.maximum(n, 1), 1e-300, 1 - 1e-16)
+        most = y @ np.log(at) + (n - y) @ np.log1p(-at)
+        kept.append(np.exp(log_p[rng.uniform(size=count) < np.exp(log_density - most)]))
+        size += len(kept[-1])
+    return np.concatenate(kept)[:count]
 
 
 def response_rates(response, count, rng):
-    """Draws of response rates: betas, or draws from the prior accepted with the likelihood."""
+    """Draw response rates: betas, or accepted draws from the prior."""
     if isinstance(response.prior, IndependentPrior):
         return rng.beta(response.a, response.b, (count, 3))
-    z = rng.normal(size=(4 * count, 3))
-    logits = response.prior.logits(z[:, 1], z[:, 2]) + response.prior.shift * z[:, :1]
-    log_density = -np.logaddexp(0, -logits) @ response.responses - np.logaddexp(0, logits) @ (response.n - response.responses)
-    kept = rng.uniform(size=len(z)) < np.exp(log_density - log_density.max())
-    return (1 / (1 + np.exp(-logits[kept])))[:count]
+    return accepted(response.prior, response.n, response.responses, count, rng)
 
 
 CASES = [(prior, u, r) for prior in PRIORS for u, r in ((ADDITIVE, (1, 3, 3)), (OTHER, (0, 0, 0)))]
@@ -64,7 +80,7 @@ def test_against_a_million_draws(prior, u, r):
 def check(found, response, u, count):
     rng = np.random.default_rng(9)
     e = response_rates(response, count, rng)
-    utility = by_hand(dlt_rates(TOXICITY, count, rng)[: len(e)], e, u)
+    utility = by_hand(dlt_rates(count), e, u)
     best = np.eye(3)[utility.argmax(axis=1)]
     loss = utility.max(axis=1, keepdims=True) - utility
     pairs = ((found.mean, utility), (found.p_best, best), (found.loss, loss))

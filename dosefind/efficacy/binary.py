@@ -16,9 +16,9 @@ Trefethen and Weideman (2014), SIAM Review 56:385-458, doi:10.1137/130932132 (tr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -36,7 +36,6 @@ __all__ = [
     "BetaResponse",
     "CurveResponse",
     "IndependentPrior",
-    "Lines",
     "LogisticQuadratic",
     "Plateau",
     "ResponseCurve",
@@ -46,11 +45,14 @@ __all__ = [
 ]
 
 # Half width and step of the first lattice, in posterior standard deviations; the largest error asked of means; most nodes.
-_WIDTH, _STEP, _ASKED, _MOST = 14.0, 1.0, 1e-5, 2**20
+_WIDTH, _STEP, _ASKED, _MOST = 14.0, 2.0, 1e-4, 2**20
 # Nodes further than this below the highest log density are left out, and of those for probabilities below a rate, this share.
-_REGION, _SHARE = 30.0, 1e-10
-# Distance for a slope, in logits, and number of corrections of a quantile.
-_APART, _CORRECTIONS = 1e-3, 2
+_REGION, _SHARE = 20.0, 1e-8
+# Largest step of a lattice. Halving the step squares the error of a trapezoid rule for an analytic function; the exponent by which
+# the error is stated is less, to be cautious.
+_FINE, _GAIN = 0.5, 1.5
+# Distance for a slope, in logits; number of corrections of a quantile, and error in probability at which no more are made.
+_APART, _CORRECTIONS, _REACHED = 1e-3, 12, 1e-5
 
 Amount = Annotated[float, Field(gt=0, strict=True)]
 Amounts = Annotated[tuple[Amount, ...], Field(min_length=1)]
@@ -290,30 +292,6 @@ class ResponsePosterior(ABC):
         return self.prior.times(patients).after(self.n, self.responses)
 
 
-class Lines(NamedTuple):
-    """A posterior on lines along which all logits shift by the same amount.
-
-    Attributes
-    ----------
-    logits : (lines, doses) array
-        Logits where the coordinate along the line is 0.
-    shift
-        Change of the logits per unit of the coordinate.
-    along : (points,) array
-        Coordinates of the nodes, multiples of ``step``.
-    step
-        Distance of neighbouring nodes.
-    share : (lines, points) array
-        Posterior share of each node.
-    """
-
-    logits: np.ndarray
-    shift: float
-    along: np.ndarray
-    step: float
-    share: np.ndarray
-
-
 class BetaResponse(ResponsePosterior):
     r"""Independent beta posteriors, ``Beta(a + r_d, b + n_d - r_d)``; closed, with no error beyond rounding.
 
@@ -392,8 +370,8 @@ class CurveResponse(ResponsePosterior):
             change = max(
                 float(np.abs(self._share @ moments - even / even.sum() @ moments[self._even]).max()), abs(8 * float(even.sum()) - 1)
             )
-            self._error = SAFETY * change
-            if self._error < _ASKED:
+            self._error = SAFETY * change**_GAIN
+            if self._error < _ASKED and step <= _FINE:
                 break
         volume = np.log(step**3 * np.prod(np.diag(self._factor)))
         self.log_evidence = float(np.log(share.sum()) + log_density.max() + volume - 1.5 * np.log(2 * np.pi))
@@ -432,27 +410,12 @@ class CurveResponse(ResponsePosterior):
         square = (self._prior_coordinates(u) ** 2).sum(axis=1)
         return log_p @ self.responses + log_q @ (self.n - self.responses) - square / 2
 
-    def lines(self, most: int) -> Iterator[Lines]:
-        """Yield the posterior on the lines of its lattice along the first coordinate, then on those of twice the step.
+    def nodes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the response rates at the nodes, ``(nodes, doses)``, their posterior shares, and places on the lattice.
 
-        Parameters
-        ----------
-        most
-            Largest number of lines of the first.
+        For functions of several posteriors at once.
         """
-        kept = self._share > _SHARE
-        thinner = 0
-        while len(np.unique(self._index[kept & (self._index % 2**thinner == 0).all(axis=1), 1:], axis=0)) > most:
-            thinner += 1
-        for k in (thinner, thinner + 1):
-            used = kept & (self._index % 2**k == 0).all(axis=1)
-            index, share = self._index[used], self._share[used]
-            others, line = np.unique(index[:, 1:], axis=0, return_inverse=True)
-            first, at = np.unique(index[:, 0], return_inverse=True)
-            dense = np.zeros((len(others), len(first)))
-            dense[line.ravel(), at] = share / share.sum()
-            u = np.column_stack([np.zeros(len(others)), others * self._step])
-            yield Lines(self._logits(u), self.prior.shift * float(self._factor[0, 0]), first * self._step, self._step * 2**k, dense)
+        return self._rates, self._share, self._index.astype(int)
 
     def mean(self) -> Figure:
         return self._figure(self._share @ self._rates)
@@ -468,7 +431,7 @@ class CurveResponse(ResponsePosterior):
             return self._figure(np.full(len(self.n), float(rate >= 1)))
         every, half = (self._below(np.full(len(self.n), rate), np.arange(len(self.n)), coarse) for coarse in (False, True))
         left_out = float(self._share[self._share <= _SHARE].sum())
-        return Figure(np.clip(every, 0, 1), self._error + left_out + SAFETY * np.abs(every - half))
+        return Figure(np.clip(every, 0, 1), self._error + left_out + SAFETY * np.abs(every - half) ** _GAIN)
 
     def quantiles(self, probabilities: Sequence[float]) -> np.ndarray:
         wanted = np.tile(np.asarray(probabilities, float), len(self.n))
@@ -479,9 +442,11 @@ class CurveResponse(ResponsePosterior):
 
         # On the coarser lattice, then corrected by the finer one.
         found = root(missing, len(wanted))
+        slope = (missing(found + _APART) - missing(found - _APART)) / (2 * _APART)
         for _correction in range(_CORRECTIONS):
             off = missing(found, coarse=False)
-            slope = (missing(found + _APART, coarse=False) - missing(found - _APART, coarse=False)) / (2 * _APART)
+            if np.abs(off).max(initial=0.0) < _REACHED:
+                break
             found = found - off / np.maximum(slope, 1e-9)
         return expit(found).reshape(len(self.n), -1)
 

@@ -9,8 +9,8 @@ no utility, limit or admissible dose has a default: they are stated by the spons
 
 P(best) and the expected maximum are sums over the nodes of the toxicity posterior. Given a node, utilities under independent beta
 posteriors are independent and linear in e, so that P(dose d is best) is the integral of f_d times the product of all F_j, by a
-Gauss-Legendre rule. Under a response curve they are sums over the lines of its lattice, along which the doses change places at the
-roots of quadratics. Each is compared with a coarser rule of every kind, whose difference is its error. Nothing is drawn, unless the
+Gauss-Legendre rule; a coarser rule of each kind states its error. Under a response curve they are sums over pairs of nodes of both
+posteriors, a lattice in five dimensions, of which classes that are lattices too state the error. Nothing is drawn, unless the
 toxicity posterior itself consists of draws.
 
 Reference: Lin, Zhou, Yan, Li and Yuan (2020), JCO Precision Oncology 4:1393-1402, doi:10.1200/PO.20.00257 (utilities).
@@ -23,26 +23,27 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import betainc, betaln, expit
+from scipy.special import betainc, betaln
 
 from .._check import InputError, Problem, number, whole
 from ..designs.rules import TIE
 from ..posterior.base import Figure, Posterior
 from ..posterior.exact import ExactPosterior
-from ..posterior.quadrature import below_weights
 from ..protocol import OutcomeUtilities
 from ..threads import one_thread
-from .binary import BetaResponse, CurveResponse, Lines, ResponsePosterior
+from .binary import BetaResponse, CurveResponse, ResponsePosterior
 
 __all__ = ["OUTCOMES", "Choice", "ExpectedUtility", "Limits", "SmallestChange", "TornadoBar", "expected_utility", "prior_shares"]
 
 OUTCOMES = ("response", "neither", "response_and_dlt", "dlt")
 """Outcomes of a patient, in the order of u1 to u4."""
 
-# Points of the coarser Gauss-Legendre rule, of tables of distribution functions, and most lines of a response curve's lattice.
-_POINTS, _TABLE, _LINES = 64, 2**13, 1200
+# Points of the coarser Gauss-Legendre rule, and of tables of distribution functions.
+_POINTS, _TABLE = 32, 2**13
+# Classes of pairs of nodes, their generator on the lattice of a response curve, classes summed, and share of nodes left out.
+_CLASSES, _GENERATOR, _SUMMED, _LEFT_OUT = 16, np.array([1, 5, 7]), 2, 1e-4
 # Toxicity nodes of less than this share are left out; values held at a time; draws of a toxicity posterior that consists of draws.
-_SHARE, _BLOCK, _DRAWS = 1e-7, 2**21, 4000
+_SHARE, _BLOCK, _DRAWS = 1e-6, 2**21, 4000
 # Slope of a utility in the response rate below which it does not depend on it.
 _LEAST_SLOPE = 1e-9
 
@@ -276,9 +277,8 @@ def expected_utility(
     best_error, loss_error = np.zeros(doses), np.full(doses, np.nan)
     if len(inside):
         found, error = _compared(toxicity, response, u, inside)
-        best[inside], best_error[inside] = found[:-1], error[:-1]
-        loss[inside] = np.maximum(found[-1] - mean.value[inside], 0.0)
-        loss_error[inside] = error[-1] + mean.error[inside]
+        best[inside], loss[inside] = np.split(found, 2)
+        best_error[inside], loss_error[inside] = np.split(error, 2)
     return ExpectedUtility(utilities, cells, mean, inside, Figure(best, best_error), Figure(loss, loss_error))
 
 
@@ -328,37 +328,34 @@ def _range(utilities: OutcomeUtilities, outcome: str) -> tuple[float, float]:
 
 
 def _compared(toxicity: Posterior, response: ResponsePosterior, u: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return P(best) of the doses ``among`` and the expected maximum, with their errors, ``(doses + 1,)`` each."""
-    if isinstance(toxicity, ExactPosterior):
-        # A response curve has lines beside the nodes: coarser nodes suffice for its errors.
-        first = 0 if isinstance(response, BetaResponse) else -1
-        (p, weight), (rough_p, rough_weight) = (_kept(*toxicity.nodes(more)) for more in (first, first - 1))
-    else:
-        theta = tuple(np.moveaxis(toxicity.draws(_DRAWS), -1, 0)[..., None])
-        p = np.minimum(np.exp(toxicity.curve.log_terms(theta, toxicity.curve.coordinates)[0]), 1).reshape(
-            -1, toxicity.curve.n_doses
-        )
-        weight = np.full(len(p), 1 / len(p))
-        rough_p, rough_weight = p, weight
+    """Return P(best) of the doses ``among`` and the expected loss of each, with their errors, ``(2 * doses,)`` each."""
     if isinstance(response, BetaResponse):
         tables = _tables(response, among)
 
-        def at(rates: np.ndarray, points: int) -> np.ndarray:
-            return _best_of_betas(*_straight(rates[:, among], u), response.a[among], response.b[among], tables, points)
-    elif isinstance(response, CurveResponse):
-        lines: dict[int, Lines] = dict(zip((2 * _POINTS, _POINTS), response.lines(_LINES), strict=True))
+        def at(p: np.ndarray, weight: np.ndarray, points: int) -> np.ndarray:
+            return _best_of_betas(*_straight(p[:, among], u), response.a[among], response.b[among], tables, points)
 
-        def at(rates: np.ndarray, points: int) -> np.ndarray:
-            return _best_of_lines(*_straight(rates[:, among], u), lines[points], among)
+        def over(p: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            each = at(p, weight, 2 * _POINTS)
+            value = weight @ each
+            return value, np.abs(value - weight @ at(p, weight, _POINTS)), each
+    elif isinstance(response, CurveResponse):
+
+        def over(p: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            return _best_of_nodes(*_straight(p[:, among], u), weight, response, among)
     else:
         raise InputError(Problem("response", type(response).__name__, "must be a BetaResponse or a CurveResponse"))
-    each = at(p, 2 * _POINTS)
-    value = weight @ each
-    error = np.abs(value - weight @ at(p, _POINTS))
-    if isinstance(toxicity, ExactPosterior):
-        return value, error + np.abs(value - rough_weight @ at(rough_p, 2 * _POINTS))
-    size = min(len(p), toxicity.diagnostics()["ess_bulk"])
-    return value, error + each.std(axis=0) / size**0.5
+    if not isinstance(toxicity, ExactPosterior):
+        theta = tuple(np.moveaxis(toxicity.draws(_DRAWS), -1, 0)[..., None])
+        p = np.exp(toxicity.curve.log_terms(theta, toxicity.curve.coordinates)[0]).reshape(-1, toxicity.curve.n_doses)
+        value, error, each = over(np.minimum(p, 1), np.full(len(p), 1 / len(p)))
+        size = min(len(p), toxicity.diagnostics()["ess_bulk"])
+        return value, error + each.std(axis=0) / size**0.5
+    if isinstance(response, CurveResponse):
+        p, weight = toxicity.nodes(1)
+        return over(np.minimum(p, 1), weight)[:2]
+    value, error, _each = over(*_kept(*toxicity.nodes()))
+    return value, error + np.abs(value - over(*_kept(*toxicity.nodes(-1)))[0])
 
 
 def _kept(p: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -381,7 +378,7 @@ def _tables(response: BetaResponse, among: np.ndarray) -> np.ndarray:
 def _best_of_betas(
     start: np.ndarray, slope: np.ndarray, a: np.ndarray, b: np.ndarray, tables: np.ndarray, points: int
 ) -> np.ndarray:
-    """Return P(best) of each dose and the expected maximum given each toxicity node, ``(nodes, doses + 1)``."""
+    """Return P(best) of each dose and its expected loss given each toxicity node, ``(nodes, 2 * doses)``."""
     x, weight = np.polynomial.legendre.leggauss(points)
     # The angle is a smooth step of x, so that a beta density has no edge at rates of 0 and 1.
     x = (x + 1) / 2
@@ -392,7 +389,8 @@ def _best_of_betas(
     mass = np.exp(log_density - betaln(a, b)[:, None]) * jacobian
     doses, found = len(a), []
     for rows in np.array_split(np.arange(len(start)), max(1, len(start) * points // _BLOCK)):
-        columns, maximum = [], np.zeros(len(rows))
+        columns, maximum = [], np.zeros((len(rows), 1))
+        mean = start[rows] + slope[rows] * (a / (a + b))
         for d in range(doses):
             utility = start[rows, d, None] + slope[rows, d, None] * np.sin(half) ** 2
             others = np.ones(utility.shape)
@@ -402,61 +400,48 @@ def _best_of_betas(
                 low = np.minimum(place.astype(int), _TABLE - 1)
                 others *= tables[j][low] + (place - low) * (tables[j][low + 1] - tables[j][low])
             columns.append(others @ mass[d])
-            maximum += (others * utility) @ mass[d]
-        found.append(np.column_stack([*columns, maximum]))
+            maximum[:, 0] += (others * utility) @ mass[d]
+        found.append(np.hstack([np.column_stack(columns), maximum - mean]))
     return np.concatenate(found)
 
 
-def _best_of_lines(start: np.ndarray, slope: np.ndarray, lines: Lines, among: np.ndarray) -> np.ndarray:
-    """Return the same under a response curve.
+def _best_of_nodes(
+    start: np.ndarray, slope: np.ndarray, weight: np.ndarray, response: CurveResponse, among: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return P(best) of each dose and its expected loss under a response curve, their errors, and both at each toxicity node.
 
-    Along a line the odds of all rates are multiples of g, so that two doses have equal utility at the roots of a quadratic in g:
-    between neighbouring roots one dose is the best. Masses of intervals are integrals of the sinc interpolant of the density.
+    The nodes of both posteriors are a lattice, of which a class holds one sixteenth of the pairs: a coarser lattice in five
+    dimensions, on which the indicator of the best dose is summed. The spread of some of the classes is the error.
     """
-    used = lines.share.sum(axis=1) > _SHARE
-    logits, share = lines.logits[used][:, among], lines.share[used] / lines.share[used].sum()
-    odds, doses = np.exp(logits), len(among)
-    fine = np.linspace(lines.along[0] - lines.step, lines.along[-1] + lines.step, _TABLE // 4 + 1)
-    below = below_weights(lines.along[:, None], lines.step, fine)
-    rates = expit(logits[..., None] + lines.shift * lines.along)
-    weighted = np.concatenate([share[:, None], share[:, None] * rates], axis=1)
-    tables, width = weighted @ below, fine[1] - fine[0]
-    pairs = [(d, j) for d in range(doses) for j in range(d + 1, doses)]
-    found = []
-    for rows in np.array_split(np.arange(len(start)), max(1, len(start) * len(odds) * (2 * len(pairs) + 1) * doses // _BLOCK)):
-        a, b = start[rows, None], slope[rows, None]
-        roots = [_crossings(a[..., d] - a[..., j], b[..., d], b[..., j], odds[:, d], odds[:, j]) for d, j in pairs]
-        inner = np.clip(np.concatenate([*roots, np.full((len(rows), len(odds), 1), np.inf)], axis=-1), 0.0, 1e300)
-        with np.errstate(divide="ignore"):
-            edges = np.sort(np.clip(np.log(inner) / lines.shift, fine[0], fine[-1]), axis=-1)
-        edges = np.concatenate([np.full((*edges.shape[:2], 1), fine[0]), edges], axis=-1)
-        middle = np.exp(lines.shift * (edges[..., 1:] + edges[..., :-1]) / 2)[..., None] * odds[:, None]
-        utility = a[:, :, None] + b[:, :, None] * (middle / (1 + middle))
-        best = np.argmax(utility >= utility.max(axis=-1, keepdims=True) - TIE, axis=-1)
-        place = (edges - fine[0]) / width
-        low = np.minimum(place.astype(int), len(fine) - 2)
-        line = np.arange(len(odds))[None, :, None]
-
-        def mass(kind: np.ndarray | int, low: np.ndarray = low, place: np.ndarray = place, line: np.ndarray = line) -> np.ndarray:
-            def at(side: slice) -> np.ndarray:
-                left = tables[line, kind, low[..., side]]
-                return left + (place - low)[..., side] * (tables[line, kind, low[..., side] + 1] - left)
-
-            return at(slice(1, None)) - at(slice(None, -1))
-
-        chance, rate = mass(0), mass(best + 1)
-        columns = [np.where(best == d, chance, 0.0).sum(axis=(1, 2)) for d in range(doses)]
-        gained = np.take_along_axis(a, best.reshape(len(rows), 1, -1), axis=-1).reshape(best.shape) * chance
-        gained += np.take_along_axis(b, best.reshape(len(rows), 1, -1), axis=-1).reshape(best.shape) * rate
-        found.append(np.column_stack([*columns, gained.sum(axis=(1, 2))]))
-    return np.concatenate(found)
+    rates, share, place = response.nodes()
+    rows, columns = _heavy(weight), _heavy(share)
+    a, b, w = start[rows].astype(np.float32), slope[rows].astype(np.float32), weight[rows] / weight[rows].sum()
+    e, s = rates[columns][:, among].astype(np.float32), share[columns].astype(np.float32)
+    of_row, of_column = 3 * rows % _CLASSES, place[columns] @ _GENERATOR % _CLASSES
+    doses = len(among)
+    each, mass = np.zeros((_SUMMED, len(rows), 2 * doses)), np.zeros((_SUMMED, len(rows)))
+    for k in range(_SUMMED):
+        for kind in range(_CLASSES):
+            i, j = np.flatnonzero(of_row == kind), of_column == (k - kind) % _CLASSES
+            utility = [a[i, d, None] + b[i, d, None] * e[j, d] for d in range(doses)]
+            largest = np.maximum.reduce(utility)
+            free = np.ones(largest.shape, bool)
+            for d, value in enumerate(utility):
+                # Of equal doses the lowest is the best.
+                best = (value >= largest) & free
+                free &= ~best
+                each[k, i, d] = best.astype(np.float32) @ s[j]
+                each[k, i, doses + d] = (largest - value) @ s[j]
+            mass[k, i] = s[j].sum()
+    total = np.einsum("r,krv->kv", w, each) / (mass @ w)[:, None]
+    # The pairs left out are compared as well as those that are kept, up to their share.
+    value, spread = total.mean(axis=0), np.ptp(total, axis=0)
+    by_node = np.full((len(start), 2 * doses), value)
+    by_node[rows] = each.mean(axis=0) / mass.mean(axis=0)[:, None]
+    return value, spread + 2 * _LEFT_OUT * np.append(np.ones(doses), value[doses:]), by_node
 
 
-def _crossings(apart: np.ndarray, b: np.ndarray, c: np.ndarray, odds: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the g > 0 with ``apart + b g o / (1 + g o) = c g q / (1 + g q)`` for odds o and q, (..., 2); else infinity."""
-    square = odds * other * (apart + b - c)
-    linear = apart * (odds + other) + b * odds - c * other
-    half = -(linear + np.copysign(np.sqrt(np.maximum(linear**2 - 4 * square * apart, 0.0)), linear)) / 2
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        roots = np.stack(np.broadcast_arrays(half / square, apart / half), axis=-1)
-    return np.where((roots > 0) & (linear**2 >= 4 * square * apart)[..., None], roots, np.inf)
+def _heavy(weight: np.ndarray) -> np.ndarray:
+    """Return the places of all nodes except the lightest, whose weights are this share."""
+    order = np.argsort(weight)
+    return np.sort(order[np.cumsum(weight[order]) > _LEFT_OUT * weight.sum()])
