@@ -156,6 +156,11 @@ class _Day(click.DateTime):
 
 
 _events = click.option("--events", type=click.Path(path_type=Path), help="Adverse events in a separate file, .csv or .xlsx.")
+_assessments = click.option(
+    "--assessments",
+    type=click.Path(path_type=Path),
+    help="Assessments of the efficacy endpoint, one row each, as .csv or .xlsx; the config's table efficacy says what is read.",
+)
 _as_of = click.option(
     "--as-of",
     type=_Day(),
@@ -185,6 +190,7 @@ def _from_patients(
     trial: Trial,
     patients: Path,
     events: Path | None,
+    assessments: Path | None,
     as_of: datetime | None,
     *,
     curve: str | None,
@@ -192,13 +198,16 @@ def _from_patients(
     samples: bool,
 ) -> tuple[list[Cohort], dict[str, Any]]:
     """Return the cohorts of a table of patients, with everything else of them that an analysis uses."""
+    from .efficacy.responses import response_outcomes
     from .evaluability import evaluate
     from .intake import read_patients
     from .models import Hazard
 
-    read = read_patients(patients, trial.protocol, events=events, progress=_progress("rows"))
+    read = read_patients(patients, trial.protocol, events=events, assessments=assessments, progress=_progress("rows"))
     evaluated = evaluate(read, trial.protocol, None if as_of is None else as_of.date())
     rest: dict[str, Any] = {"others": evaluated.beside(), "weighted": evaluated.weighted}
+    if trial.protocol.efficacy is not None:
+        rest["responses"] = response_outcomes(evaluated, trial.protocol)
     if not borrows:
         rest["administered"] = evaluated.administered
     by_infusion = borrows and trial.borrowing is not None and trial.borrowing.by_infusion
@@ -530,6 +539,12 @@ def calendar_(
     help="Patients instead of counts, as for 'next': a hazard per infusion uses parts of courses.",
 )
 @_events
+@_assessments
+@click.option(
+    "--responses",
+    metavar="TEXT",
+    help="Responses and patients of each dose, such as '0/3 1/6 2/6'; needs the table efficacy of the config.",
+)
 @_as_of
 @_curve
 @_borrow
@@ -551,6 +566,8 @@ def analyze(
     data: Path | None,
     patients: Path | None,
     events: Path | None,
+    assessments: Path | None,
+    responses: str | None,
     as_of: datetime | None,
     curve: str | None,
     borrow: tuple[str, ...],
@@ -567,14 +584,17 @@ def analyze(
     if draws is not None and engine != "nuts" and not borrow:
         raise click.UsageError("--draws has no effect with quadrature: add --engine nuts, or leave it out.")
     trial = load_trial(config)
-    known, rest = _given(outcomes, data, trial.protocol), {}
+    rest: dict[str, Any] = {"responses": responses}
+    known = _given(outcomes, data, trial.protocol)
+    if patients is not None and responses is not None:
+        raise click.UsageError("--patients excludes --responses: give them in columns, or with --assessments.")
     if patients is not None:
         if outcomes is not None or data is not None:
             raise click.UsageError("--patients excludes --outcomes and --data.")
         read = {"curve": curve, "borrows": bool(borrow), "samples": engine == "nuts"}
-        known, rest = _from_patients(trial, patients, events, as_of, **read)
-    elif events is not None or as_of is not None:
-        raise click.UsageError("--events and --as-of need --patients.")
+        known, rest = _from_patients(trial, patients, events, assessments, as_of, **read)
+    elif any(option is not None for option in (events, assessments, as_of)):
+        raise click.UsageError("--events, --assessments and --as-of need --patients.")
     found = tasks.analyze(
         trial,
         known,
@@ -1008,6 +1028,7 @@ def _truth(text: str, protocol: Protocol) -> Any:
     help="Patients as for next, for the conduct report. Without it, the design report is written.",
 )
 @_events
+@_assessments
 @_as_of
 @_replay
 @_final
@@ -1021,6 +1042,7 @@ def report(
     config: Path,
     data: Path | None,
     events: Path | None,
+    assessments: Path | None,
     as_of: datetime | None,
     replay: bool,
     final: bool,
@@ -1043,7 +1065,14 @@ def report(
 
     wanted = [one.strip() for one in formats.split(",")]
     provenance.refuse_to_overwrite(out, can_write(wanted), force)
-    options = {"--events": events, "--as-of": as_of, "--replay": replay or None, "--final": final or None, "--design": design}
+    options = {
+        "--events": events,
+        "--assessments": assessments,
+        "--as-of": as_of,
+        "--replay": replay or None,
+        "--final": final or None,
+        "--design": design,
+    }
     without = [option for option, value in options.items() if value is not None]
     if data is None and without:
         raise click.UsageError(f"{without[0]} has no effect on a design report: add --data, or leave it out.")
@@ -1051,7 +1080,7 @@ def report(
     if data is None:
         found = show.report(trial, curve=curve, progress=_progress("designs"))
     else:
-        patients = read_patients(data, trial.protocol, events=events, progress=_progress("rows"))
+        patients = read_patients(data, trial.protocol, events=events, assessments=assessments, progress=_progress("rows"))
         cut = None if as_of is None else as_of.date()
         found = show.report(
             *(trial, patients, cut),

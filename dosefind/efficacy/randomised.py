@@ -25,7 +25,7 @@ from .binary import BetaResponse
 __all__ = ["RandomisedStage", "TwoDoses", "patients_needed", "randomised_stage", "two_dose_stage"]
 
 # Largest number of patients per dose, number of points of a response rate, and products of outcomes held at a time.
-_MOST, _POINTS = 400, 128
+_MOST, _POINTS = 400, 64
 _MOST_OUTCOMES = 2**24
 # Observed differences this close to the margin are equal to it.
 _TIE = 1e-9

@@ -81,12 +81,13 @@ class Choice:
     undecided
         True unless every stated limit passes by more than the error of its value; without limits always.
     because
-        Codes of what leaves it undecided: ``"no_admissible_dose"``, ``"no_limits_stated"``, ``"tie"``, ``"p_best"``, ``"loss"``.
+        Codes of what leaves it undecided: ``"no_admissible_dose"``, ``"one_dose"`` (nothing is compared), ``"no_limits_stated"``,
+        ``"tie"``, ``"p_best"``, ``"loss"``.
     """
 
     level: int | None
     undecided: bool
-    because: tuple[Literal["no_admissible_dose", "no_limits_stated", "tie", "p_best", "loss"], ...]
+    because: tuple[Literal["no_admissible_dose", "one_dose", "no_limits_stated", "tie", "p_best", "loss"], ...]
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,8 @@ class ExpectedUtility:
             return Choice(None, True, ("no_admissible_dose",))
         at, because = level - 1, []
         others = self.among[self.among != at]
+        if not len(others):
+            because.append("one_dose")
         apart = np.abs(self.mean.value[others] - self.mean.value[at])
         if (apart <= TIE + 3 * (self.mean.error[others] + self.mean.error[at])).any():
             because.append("tie")

@@ -17,8 +17,9 @@ from .cells import Findings, Row, Table
 from .cohorts import cohorts_of
 from .doses import match_level
 from .entries import Draft, Steps, to_patient
-from .files import Found, domain_files, domains, patient_tables, refuse_further_files, survival
+from .files import Found, domain_files, domains, patient_tables, refuse_further_files, survival, table_beside
 from .missing import empty_missing
+from .responses import read_responses
 from .same_person import read_whole_numbers, refuse_same_person
 from .unread import refuse_deaths_of_domains
 from .untreated import deaths_without_infusion
@@ -49,6 +50,7 @@ def read_patients(
     protocol: Protocol,
     *,
     events: str | Path | None = None,
+    assessments: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Patients:
     r"""Read the patients of a trial's tables, without judging their evaluability for DLT.
@@ -219,6 +221,10 @@ def read_patients(
     if (subjects := len(files.tables[layout.required[0]].rows)) > MOST_COUNTED:
         raise InputError(f"has {subjects:,} rows of patients: must be at most {MOST_COUNTED:,}", source=str(path))
     latest = protocol.versions[-1][1]
+    if assessments is not None:
+        if latest.efficacy is None:
+            raise InputError("needs the table efficacy in the config, which says what is read of it", source=str(assessments))
+        files = table_beside(files, "assessments", Path(assessments))
     found = Findings(path, notes=[*files.notes, *empty_missing(files.tables.values(), latest.dlt)])
     if with_labs and not {"lb", "labs"} & set(files.tables):
         found.notes.append(_("no table of liver tests (LB, or the sheet labs), so liver tests are graded as recorded"))
@@ -227,6 +233,9 @@ def read_patients(
     refuse_same_person(found, files.tables[layout.required[0]])
     read_whole_numbers(found, files.tables[layout.required[0]], files.tables.values())
     draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))
+    if assessments is not None and latest.efficacy is not None:
+        table = files.tables["assessments"]
+        read_responses(found, draft, table, latest.efficacy, files.tables[layout.required[0]].name, _steps([table], None))
     deaths_without_infusion(found, draft, files.tables[layout.required[0]], files.tables.values())
     if is_folder(path):
         refuse_deaths_of_domains(found, draft, survival(path, files.tables))
@@ -302,6 +311,9 @@ def _check_no_row_is_lost(result: Patients, tables: Iterable[Table]) -> None:
     named = [source for patient in result.patients for source in patient.source]
     named += [row for patient in result.patients for event in patient.events or () for row in event.sources]
     named += [lab.source for patient in result.patients for lab in patient.labs]
+    # An assessment in a column is of the patient's row.
+    assessed = ((patient, seen.source) for patient in result.patients for seen in patient.assessments)
+    named += [source for patient, source in assessed if source not in patient.source]
     named += [listed.source for listed in result.listed]
     if Counter(named) != Counter(row.source for table in tables for row in table.rows):
         raise AssertionError("a row was lost or counted twice; this is a defect of dosefind")

@@ -39,7 +39,10 @@ class Written(NamedTuple):
     rows: list[dict[str, Any]]
 
 
-_WHERE_FILLED = ("part", "died", "evaluable", "evaluable_reason", "left_treatment", "left_treatment_reason")
+_WHERE_FILLED = (
+    *("part", "died", "evaluable", "evaluable_reason", "left_treatment", "left_treatment_reason"),
+    *("response", "response_date", "response_baseline", "rescue"),
+)
 
 
 def plain_tables(patients: Patients) -> dict[str, Written]:
@@ -109,6 +112,19 @@ def _person(patient: Patient, infusions: list[str]) -> dict[str, Any]:
         "evaluable_reason": patient.evaluable_reason,
         "left_treatment": patient.left_treatment,
         "left_treatment_reason": patient.left_treatment_reason,
+        **_assessed(patient),
+    }
+
+
+def _assessed(patient: Patient) -> dict[str, Any]:
+    """Return the first assessment after baseline, the baseline, and the day of rescue."""
+    after = next((seen for seen in patient.assessments if not seen.baseline), None)
+    base = next((seen for seen in patient.assessments if seen.baseline), None)
+    return {
+        "response": None if after is None else f"{after.value:g}" if after.change else "yes" if after.value else "no",
+        "response_date": None if after is None else after.day,
+        "response_baseline": None if base is None else f"{base.value:g}",
+        "rescue": patient.rescued,
     }
 
 

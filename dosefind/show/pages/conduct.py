@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...adjudications import Adjudicated
 from ...config import Trial
+from ...efficacy.responses import response_outcomes
 from ...evaluability import HIDDEN, KINDS, NO_LEVEL, UNTREATED, SafetyEvent, Status, safety_events, safety_set
 from ...evaluability.evaluated import Kind
 from ...figures import percent
@@ -40,7 +41,7 @@ from ..content import (
     table,
     text,
 )
-from . import common
+from . import common, efficacy
 from .analysis import Estimates, engine_words
 from .comparison import LEAST_SHARE
 from .next_dose import Conduct, adjudicated, kind_words, window_words
@@ -127,8 +128,9 @@ def conduct_report(
     wanted = protocol.curves or curve is not None
     # What a design selects can depend on outcomes still to come outside the escalation too.
     predicts = not any(read.open[len(read.members) :])
+    responses = response_outcomes(evaluated, protocol)
     known = {"curve": curve, "others": others, "administered": given, "weighted": read.weighted}
-    analysis = analyze(current, cohorts, **known, courses=read.courses, predicts=predicts) if wanted else None
+    analysis = analyze(current, cohorts, **known, courses=read.courses, responses=responses, predicts=predicts) if wanted else None
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
     shown = Conduct.of(found, blinded=blinded, document=True)
@@ -136,7 +138,7 @@ def conduct_report(
     sections = [_summary(report), _events(report), _safety(report), _patients(report)]
     if analysis is not None:
         varied = sensitivity(current, cohorts, **known, courses=read.courses)
-        sections += [_rates(report), _mtd(report), *_infusions(report), _conclusion(report)]
+        sections += [_rates(report), _mtd(report), *_infusions(report), *_efficacy(report), _conclusion(report)]
         caption = text(_("Dose within the limit, MTD and P(overdose) with one assumption changed at a time."))
         table = sensitivity_table(varied, caption)
         sections.append(Section("sensitivity", text(_("Sensitivity analysis")), (table,)))
@@ -305,6 +307,11 @@ def _sure(report: _Report) -> Answer:
     answer = filled(words, place=found.place(most), p=found.percent("mtd", most))
     because = [*_contradicted(report), *stated, _support(found), *_predicted(report)]
     return Answer(question, answer, tuple(because))
+
+
+def _efficacy(report: _Report) -> tuple[Section, ...]:
+    """Return efficacy and dose selection, where the protocol has an endpoint."""
+    return efficacy.Shown(report.estimates.summary).section(document=True, hides=report.hides)
 
 
 def _contradicted(report: _Report) -> list[Text]:

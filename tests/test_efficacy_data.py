@@ -1,0 +1,334 @@
+"""Outcomes of the efficacy endpoint per patient: intake, estimand, counts by dose, and the record joined with toxicity."""
+
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+
+import dosefind as dsf
+from dosefind.efficacy.binary import IndependentPrior
+from dosefind.efficacy.continuous import ChangePosterior, ChangePrior
+from dosefind.efficacy.randomised import randomised_stage
+from dosefind.efficacy.responses import Responses, response_outcomes
+from dosefind.efficacy.utility import expected_utility
+from dosefind.intake.writing import csv_text, plain_tables
+
+from . import peers
+from .planted import faults
+
+CONFIG = peers.ROOT / "configs" / "nct05962762.toml"
+UTILITIES = {"response": 100.0, "neither": 40.0, "response_and_dlt": 60.0, "dlt": 0.0}
+BINARY = {"endpoint": "ASAS20", "days": [71, 113], "utilities": UTILITIES, "limits": {"p_best": 0.8, "loss": 3.0}}
+CHANGE = {
+    "endpoint": "MELD",
+    "kind": "change",
+    "days": [71, 113],
+    "better": "lower",
+    "residual_sd": 4.0,
+    "worst": 8.0,
+    "points": [[-8.0, 100.0], [0.0, 40.0], [8.0, 0.0]],
+    "dlt_loss": 40.0,
+    "unit": "points",
+}
+HEAD = "subject,dose,infusion_1,last_contact,dlt,dlt_date,discontinued,reason,died,response,response_date,rescue"
+PEOPLE = """
+A-1,1,2024-01-01,2024-06-01,no,,,,,yes,2024-03-25,
+A-2,1,2024-01-15,2024-06-01,no,,,,,no,2024-04-08,
+A-3,1,2024-01-29,2024-06-01,no,,,,,,,2024-03-01
+A-4,3,2024-03-01,2024-06-01,no,,,,,yes,2024-05-24,2024-04-20
+A-5,3,2024-03-10,2024-04-20,no,,2024-04-20,withdrawal by subject,,,,
+A-6,3,2024-03-20,2024-06-01,no,,,,,,,
+A-7,5,2024-02-01,2024-03-20,no,,,,2024-03-20,,,
+A-8,5,2024-01-20,2024-06-01,yes,2024-02-02,,,,yes,2024-02-20,
+"""
+
+
+def protocol(**efficacy):
+    table = dsf.load_protocol(CONFIG).model_dump(exclude_unset=True) | {"assumed": {}}
+    return dsf.Protocol.read(table | {"efficacy": efficacy})
+
+
+AS = protocol(**BINARY)
+
+
+def read(folder, rules, people=PEOPLE, head=HEAD, assessments=None):
+    (folder / "patients.csv").write_text(f"{head}\n{people.strip()}\n")
+    beside = None
+    if assessments is not None:
+        beside = folder / "assessments.csv"
+        beside.write_text(assessments)
+    return dsf.read_patients(folder / "patients.csv", rules, assessments=beside)
+
+
+def outcomes(folder, rules, cut=date(2024, 6, 1), **data):
+    found = response_outcomes(dsf.evaluate(read(folder, rules, **data), rules, cut), rules)
+    return found, {one.subject: (one.kind, one.value) for one in found.outcomes}
+
+
+def test_outcome_of_each_patient(tmp_path):
+    """Rescue and death are composite, a withdrawal is missing, and a visit on another day is not the assessment."""
+    found, by_patient = outcomes(tmp_path, AS)
+    assert by_patient == {
+        "A-1": ("known", 1.0),
+        "A-2": ("known", 0.0),
+        "A-3": ("known", 0.0),
+        "A-4": ("known", 0.0),
+        "A-5": ("missing", None),
+        "A-6": ("pending", None),
+        "A-7": ("known", 0.0),
+        "A-8": ("missing", None),
+    }
+    assert [found.n.tolist(), found.responses.tolist()] == [[3, 1, 1], [1, 0, 0]]
+    assert [found.pending.tolist(), found.missing.tolist(), found.composite.tolist()] == [[0, 1, 0], [0, 1, 1], [1, 1, 1]]
+    # Every patient is counted once, whatever the outcome.
+    assert (found.n + found.pending + found.missing).sum() == 8
+    later = outcomes(tmp_path, AS, date(2024, 8, 1))[1]
+    assert later["A-6"] == ("missing", None)
+
+
+def test_strategies_of_the_estimand(tmp_path):
+    observed = outcomes(tmp_path, protocol(**BINARY, rescue="treatment-policy"))[1]
+    assert (observed["A-4"], observed["A-3"], observed["A-7"]) == (("known", 1.0), ("missing", None), ("known", 0.0))
+    failed = outcomes(tmp_path, protocol(**BINARY, missing="no-response"))[1]
+    assert {failed[subject] for subject in ("A-5", "A-8")} == {("known", 0.0)}
+    assert failed["A-6"] == ("pending", None)
+
+
+def test_death_after_the_assessment_leaves_it_as_it_was(tmp_path):
+    people = (
+        "B-1,1,2024-01-01,2024-05-01,no,,,,2024-05-01,yes,2024-03-25,\nB-2,1,2024-01-02,2024-03-26,no,,,,2024-03-26,yes,2024-03-26,"
+    )
+    assert set(outcomes(tmp_path, AS, people=people)[1].values()) == {("known", 1.0)}
+
+
+def test_replay_does_not_know_later_assessments(tmp_path):
+    patients = read(tmp_path, AS)
+    found = response_outcomes(dsf.evaluate(patients, AS, date(2024, 3, 1), replay=True), AS)
+    kinds = {one.subject: one.kind for one in found.outcomes}
+    assert kinds["A-1"] == "pending"
+    assert kinds["A-3"] == "known"
+
+
+CHANGES = """
+C-1,1,2024-01-01,2024-06-01,no,,,,,-2.5,2024-03-25,,14
+C-2,1,2024-01-02,2024-06-01,no,,,,,1,2024-03-25,,16.5
+C-3,3,2024-01-03,2024-06-01,no,,,,,-6,2024-03-25,,18
+C-4,5,2024-01-04,2024-02-10,no,,,,2024-02-10,,,,20
+"""
+
+
+def test_change_with_its_baseline(tmp_path):
+    rules = protocol(**CHANGE)
+    found, by_patient = outcomes(tmp_path, rules, people=CHANGES, head=f"{HEAD},response_baseline")
+    assert by_patient == {"C-1": ("known", -2.5), "C-2": ("known", 1.0), "C-3": ("known", -6.0), "C-4": ("known", 8.0)}
+    assert [one.baseline for one in found.outcomes] == [14.0, 16.5, 18.0, 20.0]
+    summary = dsf.analyze(rules, "1NN 2N 3N", responses=found).summary
+    again = ChangePosterior(
+        *((1, 3, 5), [1, 1, 2, 3], [-2.5, 1.0, -6.0, 8.0], ChangePrior(residual_sd=4.0)),
+        baseline=[14, 16.5, 18, 20],
+        better="lower",
+    )
+    np.testing.assert_allclose(summary["change_mean"], again.mean(), rtol=1e-12)
+    among = summary.attrs["efficacy"]["among"]
+    np.testing.assert_allclose(summary["p_best_change"], again.p_best(among), rtol=1e-12)
+    worth = again.predictive_mean(CHANGE["points"]) - 40.0 * summary["mean"].values
+    np.testing.assert_allclose(summary["expected_utility_of_change"], worth, rtol=1e-9)
+
+
+def test_death_needs_the_worst_change(tmp_path):
+    rules = protocol(**{key: value for key, value in CHANGE.items() if key != "worst"})
+    with pytest.raises(dsf.InputError, match=r"efficacy\.worst.*C-4"):
+        outcomes(tmp_path, rules, people=CHANGES, head=f"{HEAD},response_baseline")
+
+
+LONG = """subject,parameter,visit,date,value,baseline
+A-1,MELD,Baseline,2023-12-30,15,Y
+A-1,MELD,Week 12,2024-03-25,12,
+A-1,MELD,Week 8,2024-02-26,13,
+A-1,ALT,Week 12,2024-03-25,40,
+A-2,MELD,Baseline,2024-01-14,17,Y
+A-2,MELD,Week 12,2024-04-08,,
+A-3,MELD,Week 12,2024-04-22,11,
+"""
+
+
+def test_long_table_of_parameters_and_visits(tmp_path):
+    """One visit within the days is read, every other row is kept or listed with its reason, and none is lost."""
+    rules = protocol(**CHANGE, visit="Week 12")
+    head, people = HEAD.split(",response")[0], "\n".join(line.rsplit(",", 3)[0] for line in PEOPLE.strip().splitlines())
+    patients = read(tmp_path, rules, people, head, LONG)
+    assert patients.rows == 8 + 7
+    assert [(one.source.rpartition(" ")[2], one.reason) for one in patients.listed] == [
+        ("5", "not used: another parameter"),
+        ("7", "not used: no result"),
+    ]
+    found = response_outcomes(dsf.evaluate(patients, rules, date(2024, 6, 1)), rules)
+    by_patient = {one.subject: (one.kind, one.value, one.baseline) for one in found.outcomes}
+    assert by_patient["A-1"] == ("known", -3.0, 15.0)
+    # No result of the visit, and no baseline.
+    assert by_patient["A-2"] == ("missing", None, 17.0)
+    assert by_patient["A-3"][0] == "missing"
+
+
+def test_names_of_adam_are_read(tmp_path):
+    rules = protocol(**BINARY)
+    head, people = HEAD.split(",response")[0], "\n".join(line.rsplit(",", 3)[0] for line in PEOPLE.strip().splitlines())
+    table = "USUBJID,PARAMCD,AVISIT,ADT,AVALC\nA-1,ASAS20,Week 12,2024-03-25,Y\nA-2,ASAS20,Week 12,2024-04-08,N\n"
+    patients = read(tmp_path, rules, people, head, table)
+    found = response_outcomes(dsf.evaluate(patients, rules, date(2024, 6, 1)), rules)
+    assert (found.n.tolist(), found.responses.tolist()) == ([2, 0, 1], [1, 0, 0])
+
+
+BAD = [
+    (BINARY, "A-1,1,2024-01-01,2024-06-01,no,,,,,perhaps,2024-03-25,", "row 2.*response.*yes or no"),
+    (BINARY, "A-1,1,2024-01-01,2024-06-01,no,,,,,yes,2023-03-25,", "row 2.*response_date.*first infusion"),
+    (BINARY, "A-1,1,2024-01-01,2024-06-01,no,,,,,,2024-03-25,", "row 2.*response.*response_date"),
+    (BINARY, "A-1,1,2024-01-01,2024-06-01,no,,,,,yes,2024-03-25,2023-12-01", "row 2.*rescue.*first infusion"),
+    (CHANGE, "A-1,1,2024-01-01,2024-06-01,no,,,,,better,2024-03-25,", "row 2.*response.*number"),
+    (CHANGE, "A-1,1,2024-01-01,2024-06-01,no,,,,,1e12,2024-03-25,", "row 2.*response.*number"),
+]
+
+
+@pytest.mark.parametrize(("efficacy", "people", "message"), BAD)
+def test_bad_outcomes_are_named(tmp_path, efficacy, people, message):
+    with pytest.raises(dsf.InputError, match=message):
+        read(tmp_path, protocol(**efficacy), people)
+
+
+BAD_TABLES = [
+    ("subject,value,date\nA-1,yes,2024-03-25\nA-1,no,2024-03-25\n", "row 3.*second result"),
+    ("subject,value\nX-9,yes\n", "X-9.*not a subject"),
+    ("subject,day\nA-1,3\n", "value or change.*missing"),
+    ("subject,value,date\nA-1,yes,25 March\n", "row 2.*date"),
+]
+
+
+@pytest.mark.parametrize(("table", "message"), BAD_TABLES)
+def test_bad_tables_are_named(tmp_path, table, message):
+    head, people = HEAD.split(",response")[0], "\n".join(line.rsplit(",", 3)[0] for line in PEOPLE.strip().splitlines())
+    with pytest.raises(dsf.InputError, match=message):
+        read(tmp_path, AS, people, head, table)
+
+
+def test_assessments_need_the_table_of_the_config(tmp_path):
+    rules = dsf.load_protocol(CONFIG)
+    with pytest.raises(dsf.InputError, match="table efficacy"):
+        read(tmp_path, rules, assessments=LONG)
+    with pytest.raises(dsf.InputError, match="efficacy"):
+        dsf.analyze(rules, "1NNN", responses="1/3 0/0 0/0")
+
+
+BAD_CONFIGS = [
+    ({"days": [113, 71]}, "days"),
+    ({"utilities": {"response": 30.0, "neither": 40.0, "response_and_dlt": 60.0, "dlt": 0.0}}, "efficacy.utilities"),
+    ({"least_rate": 0.2}, "least_rate and futility"),
+    ({"kind": "change", "utilities": None}, "better and residual_sd"),
+    ({"worst": 3.0}, "needs kind"),
+    ({"limits": {"p_best": 80.0, "loss": 3.0}}, r"limits\.p_best"),
+    ({"prior": [0.0, 1.0]}, "prior"),
+]
+
+
+@pytest.mark.parametrize(("changed", "message"), BAD_CONFIGS)
+def test_bad_configs_are_named(changed, message):
+    with pytest.raises(dsf.InputError, match=message):
+        protocol(**BINARY | changed)
+
+
+def test_written_and_read_back(tmp_path):
+    patients = read(tmp_path, AS)
+    text = csv_text(plain_tables(patients)["patients"])
+    again = read(tmp_path, AS, text.partition("\n")[2], text.partition("\n")[0])
+    before, after = ([(one.assessments, one.rescued) for one in found.patients] for found in (patients, again))
+    assert [rescued for _, rescued in before] == [rescued for _, rescued in after]
+    assert [[one._replace(source="") for one in each] for each, _ in before] == [
+        [one._replace(source="") for one in each] for each, _ in after
+    ]
+
+
+# The record joined with toxicity.
+
+OUTCOMES = "1NNN 1NNN 2NNN 2NNN 3NNT 3NNN"
+
+
+def test_joined_record_is_that_of_its_parts():
+    found = dsf.analyze(AS, OUTCOMES, responses="1/6 3/6 4/6")
+    summary, record = found.summary, found.summary.attrs["efficacy"]
+    response = IndependentPrior(doses=(1.0, 3.0, 5.0)).after([6, 6, 6], [1, 3, 4])
+    again = expected_utility(found.posterior, response, AS.efficacy.utilities, (1, 2, 3))
+    np.testing.assert_allclose(summary["expected_utility"][0], again.mean.value, rtol=1e-12)
+    np.testing.assert_allclose(summary["p_largest_utility"][0], again.p_best.value, rtol=1e-12)
+    np.testing.assert_allclose(summary["expected_loss"][0], again.loss.value, rtol=1e-12)
+    assert record["choice"] == again.choice().level
+    assert record["undecided"]
+    assert record["because"] == ["p_best", "loss"]
+    assert summary.sizes["response_prior"] == 3
+    stage = randomised_stage(response, (2, 3), 20)
+    assert record["settle"]["levels"] == [2, 3]
+    assert record["settle"]["p_correct"][record["settle"]["sizes"].index(20)] == stage.p_correct
+    np.testing.assert_allclose(summary["utility_by_prior_times"][1], summary["expected_utility"][0], rtol=1e-12)
+    np.testing.assert_allclose(summary["utility_by_curve"][0], summary["expected_utility"][0], rtol=1e-12)
+
+
+def test_overdoses_and_futile_doses_are_not_considered():
+    rules = protocol(**BINARY, least_rate=0.2, futility=0.5)
+    record = dsf.analyze(rules, "1NNN 2NNN 3TTT", responses="0/6 3/6 6/6").summary.attrs["efficacy"]
+    assert record["excluded"] == {"overdose": [3], "futile": [1]}
+    assert record["among"] == [2]
+    assert record["settle"] is None
+
+
+UNKNOWN = [
+    ("1NNN 2NNN 3NNN", "0/3 0/3 0/3", {"no_responses"}),
+    ("1NNN", "1/3 0/0 0/0", {"one_dose_tried", "untried_doses"}),
+    ("1NNN 2NNN 3NNN", "0/0 0/0 0/0", {"dlt_data_without_responses"}),
+    ("", "1/3 2/3 1/3", {"responses_without_dlt_data"}),
+    ("", "0/0 0/0 0/0", {"no_patients"}),
+]
+
+
+@pytest.mark.parametrize(("given", "responses", "codes"), UNKNOWN)
+def test_what_is_not_known_is_said(given, responses, codes):
+    record = dsf.analyze(AS, given, responses=responses).summary.attrs["efficacy"]
+    assert {one["code"] for one in record["unknown"]} >= codes
+    assert record["undecided"]
+    if "no_patients" in codes or codes & {"responses_without_dlt_data", "dlt_data_without_responses"}:
+        assert record["choice"] is None
+
+
+def test_all_pending_is_said():
+    nobody, three = np.zeros(3, int), np.array([3, 0, 0])
+    found = dsf.analyze(AS, "1NNN", responses=Responses(nobody, nobody, three, nobody, nobody)).summary.attrs["efficacy"]
+    assert "all_responses_pending" in {one["code"] for one in found["unknown"]}
+
+
+def test_without_utilities_doses_are_not_compared():
+    rules = protocol(endpoint="ASAS20", days=[71, 113])
+    summary = dsf.analyze(rules, OUTCOMES, responses="1/6 3/6 4/6").summary
+    assert "expected_utility" not in summary
+    assert "choice" not in summary.attrs["efficacy"]
+    assert rules.efficacy.utilities is None
+
+
+@pytest.mark.parametrize("given", ["1/6 3/6", "7/6 3/6 1/6", "a/6 3/6 1/6", "1-6 3/6 1/6", ""])
+def test_bad_counts_of_responses_are_named(given):
+    with pytest.raises(dsf.InputError, match="responses"):
+        dsf.analyze(AS, OUTCOMES, responses=given)
+
+
+def _outcomes():
+    with TemporaryDirectory() as folder:
+        test_outcome_of_each_patient(Path(folder))
+
+
+FAULTS = {
+    "a death left out": ("dosefind.efficacy.responses:_events", lambda old: lambda patient, efficacy: [], _outcomes),
+    "a visit on any day": (
+        "dosefind.efficacy.responses:_study_day",
+        lambda old: lambda patient, day: old(patient, day) + 40,
+        _outcomes,
+    ),
+}
+test_fault_is_caught = faults(FAULTS)
