@@ -947,6 +947,9 @@ def adjudicate(
     help="Deviations: infusion off schedule, staggering interval not kept, dose not in the protocol.",
 )
 @click.option("--gap", type=float, default=4.0, show_default=True, help="Mean days until the next patient could enter.")
+@click.option(
+    "--response", help="True response rate (or mean change) of each dose, such as '0.2,0.4,0.5': also simulate the endpoint."
+)
 @_binding
 @_common
 def synthesize(
@@ -958,6 +961,7 @@ def synthesize(
     deviate: float,
     kinds: tuple[str, ...],
     gap: float,
+    response: str | None,
     design: str | None,
     output: _Output,
 ) -> None:
@@ -980,6 +984,7 @@ def synthesize(
         kinds=kinds,
         gap=gap,
         design=design,
+        response=None if response is None else _numbers(response),
     )
     output.save(made.write)
     click.echo(made.as_json() if output.as_json else str(made).rstrip())
@@ -1005,6 +1010,14 @@ def _uncollected(command: Callable[..., None]) -> Callable[..., None]:
                 atexit.register(gc.freeze)
 
     return run
+
+
+def _numbers(text: str) -> list[float]:
+    """Return the numbers in a text, separated by commas."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} must be numbers separated by commas.", param_hint="'--response'") from None
 
 
 def _truth(text: str, protocol: Protocol) -> Any:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self
 
@@ -41,13 +42,14 @@ __all__ = [
     "ResponseCurve",
     "ResponsePosterior",
     "ResponsePrior",
+    "legendre",
     "response_posteriors",
 ]
 
 # Half width and step of the first lattice, in posterior standard deviations; the largest error asked of means; most nodes.
 _WIDTH, _STEP, _ASKED, _MOST = 14.0, 2.0, 1e-4, 2**20
 # Nodes further than this below the highest log density are left out, and of those for probabilities below a rate, this share.
-_REGION, _SHARE = 20.0, 1e-8
+_REGION, _SHARE = 20.0, 1e-7
 # Largest step of a lattice. Halving the step squares the error of a trapezoid rule for an analytic function; the exponent by which
 # the error is stated is less, to be cautious.
 _FINE, _GAIN = 0.5, 1.5
@@ -352,17 +354,15 @@ class CurveResponse(ResponsePosterior):
         self.n, self.responses = _counted(prior, n, responses)
         self._middle, self._factor = self._whitened()
         step, size = _STEP, 0
-        index = self._near(_lattice(step, np.array([[-_WIDTH] * 3, [_WIDTH] * 3])), step)
+        index = self._near(_lattice(step, np.array([[-_WIDTH] * 3, [_WIDTH] * 3])), step)[0]
         while True:
-            box = np.stack([index.min(axis=0) - 2, index.max(axis=0) + 2]) * step
+            box = np.stack([index.min(axis=0) - 1, index.max(axis=0) + 1]) * step
             step /= 2
-            index = self._near(_lattice(step, box), step)
+            index, logits, log_density = self._near(_lattice(step, box), step)
             size += len(index)
             if size > _MOST:
                 raise ArithmeticError(f"the posterior of {self.prior.title!r} needs a lattice of more than {_MOST:,} nodes")
             self._index, self._u, self._step, self._even = index, index * step, step, (index % 2 == 0).all(axis=1)
-            logits = self._logits(self._u)
-            log_density = self._log_density(self._u)
             share = np.exp(log_density - log_density.max())
             self._rates, self._share = expit(logits), share / share.sum()
             even = self._share[self._even]
@@ -392,10 +392,11 @@ class CurveResponse(ResponsePosterior):
         covariance = (vectors / np.maximum(values, 0.2)) @ vectors.T
         return found.x, np.linalg.cholesky(covariance[::-1, ::-1])[::-1, ::-1]
 
-    def _near(self, index: np.ndarray, step: float) -> np.ndarray:
-        """Return the nodes whose density is not negligible."""
-        log_density = self._log_density(index * step)
-        return index[log_density > log_density.max() - _REGION]
+    def _near(self, index: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the nodes whose density is not negligible, their logits, and their log density."""
+        logits, log_density = self._at(index * step)
+        used = log_density > log_density.max() - _REGION
+        return index[used], logits[used], log_density[used]
 
     def _prior_coordinates(self, u: np.ndarray) -> np.ndarray:
         return self._middle + u @ self._factor.T
@@ -405,10 +406,15 @@ class CurveResponse(ResponsePosterior):
         return self.prior.logits(z[:, 1], z[:, 2]) + self.prior.shift * z[:, :1]
 
     def _log_density(self, u: np.ndarray) -> np.ndarray:
-        logits = self._logits(u)
-        log_p, log_q = -np.logaddexp(0.0, -logits), -np.logaddexp(0.0, logits)
-        square = (self._prior_coordinates(u) ** 2).sum(axis=1)
-        return log_p @ self.responses + log_q @ (self.n - self.responses) - square / 2
+        return self._at(u)[1]
+
+    def _at(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the logits, and the logarithm of prior density and likelihood without their constants."""
+        z = self._prior_coordinates(u)
+        logits = self.prior.logits(z[:, 1], z[:, 2]) + self.prior.shift * z[:, :1]
+        # n log(1 + e^x) - r x
+        softplus = np.maximum(logits, 0.0) + np.log1p(np.exp(-np.abs(logits)))
+        return logits, logits @ self.responses - softplus @ self.n - (z**2).sum(axis=1) / 2
 
     def nodes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the response rates at the nodes, ``(nodes, doses)``, their posterior shares, and places on the lattice.
@@ -490,6 +496,12 @@ def response_posteriors(doses: Sequence[float], n: Any, responses: Any) -> dict[
     amounts = tuple(float(dose) for dose in doses)
     priors: tuple[ResponsePrior, ...] = tuple(make(doses=amounts) for make in (IndependentPrior, Plateau, LogisticQuadratic))
     return {prior.title: prior.after(n, responses) for prior in priors}
+
+
+@cache
+def legendre(points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes and weights of the Gauss-Legendre rule with this number of points, on [-1, 1]."""
+    return np.polynomial.legendre.leggauss(points)
 
 
 def _lattice(step: float, box: np.ndarray) -> np.ndarray:

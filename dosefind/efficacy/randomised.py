@@ -20,7 +20,7 @@ from scipy.stats import binom
 
 from .._check import InputError, Problem, number, whole
 from ..threads import one_thread
-from .binary import BetaResponse
+from .binary import BetaResponse, legendre
 
 __all__ = ["RandomisedStage", "TwoDoses", "patients_needed", "randomised_stage", "two_dose_stage"]
 
@@ -274,7 +274,7 @@ def _averaged(a: np.ndarray, b: np.ndarray, n: int, margin: float, loss: float, 
     """
     doses, counts = len(a), np.arange(n + 1)
     # Axes: responses at the dose, angle. Smooth steps, so that a beta density has no edge at rates of 0 and 1.
-    x, weight = np.polynomial.legendre.leggauss(points)
+    x, weight = legendre(points)
     x = (x + 1) / 2
     half = np.pi * x**2 * (3 - 2 * x) / 2
     jacobian, rate = np.pi * 6 * x * (1 - x) * weight / 2, np.sin(half) ** 2

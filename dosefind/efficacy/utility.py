@@ -31,7 +31,7 @@ from ..posterior.base import Figure, Posterior
 from ..posterior.exact import ExactPosterior
 from ..protocol import OutcomeUtilities
 from ..threads import one_thread
-from .binary import BetaResponse, CurveResponse, ResponsePosterior
+from .binary import BetaResponse, CurveResponse, ResponsePosterior, legendre
 
 __all__ = ["OUTCOMES", "Choice", "ExpectedUtility", "Limits", "SmallestChange", "TornadoBar", "expected_utility", "prior_shares"]
 
@@ -41,7 +41,7 @@ OUTCOMES = ("response", "neither", "response_and_dlt", "dlt")
 # Points of the coarser Gauss-Legendre rule, and of tables of distribution functions.
 _POINTS, _TABLE = 32, 2**13
 # Classes of pairs of nodes, their generator on the lattice of a response curve, classes summed, and share of nodes left out.
-_CLASSES, _GENERATOR, _SUMMED, _LEFT_OUT = 16, np.array([1, 5, 7]), 2, 1e-4
+_CLASSES, _GENERATOR, _SUMMED, _LEFT_OUT = 32, np.array([1, 7, 11]), 2, 1e-4
 # Toxicity nodes of less than this share are left out; values held at a time; draws of a toxicity posterior that consists of draws.
 _SHARE, _BLOCK, _DRAWS = 1e-6, 2**21, 4000
 # Slope of a utility in the response rate below which it does not depend on it.
@@ -382,7 +382,7 @@ def _best_of_betas(
     start: np.ndarray, slope: np.ndarray, a: np.ndarray, b: np.ndarray, tables: np.ndarray, points: int
 ) -> np.ndarray:
     """Return P(best) of each dose and its expected loss given each toxicity node, ``(nodes, 2 * doses)``."""
-    x, weight = np.polynomial.legendre.leggauss(points)
+    x, weight = legendre(points)
     # The angle is a smooth step of x, so that a beta density has no edge at rates of 0 and 1.
     x = (x + 1) / 2
     angle, jacobian = np.pi * x**2 * (3 - 2 * x), np.pi * 6 * x * (1 - x) * weight / 2
@@ -413,7 +413,7 @@ def _best_of_nodes(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return P(best) of each dose and its expected loss under a response curve, their errors, and both at each toxicity node.
 
-    The nodes of both posteriors are a lattice, of which a class holds one sixteenth of the pairs: a coarser lattice in five
+    The nodes of both posteriors are a lattice, of which a class holds one part in 32 of the pairs: a coarser lattice in five
     dimensions, on which the indicator of the best dose is summed. The spread of some of the classes is the error.
     """
     rates, share, place = response.nodes()

@@ -311,7 +311,23 @@ def _sure(report: _Report) -> Answer:
 
 def _efficacy(report: _Report) -> tuple[Section, ...]:
     """Return efficacy and dose selection, where the protocol has an endpoint."""
-    return efficacy.Shown(report.estimates.summary).section(document=True, hides=report.hides)
+    found, analysis = efficacy.Shown(report.estimates.summary), report.analysis
+    if not found.record or analysis is None:
+        return ()
+    return found.section(document=True, hides=report.hides, figures=_efficacy_figures(report, analysis))
+
+
+def _efficacy_figures(report: _Report, analysis: Analysis) -> tuple[Block, ...]:
+    """Return pictures of every patient and of the expected utility; none of patients where some must not be shown."""
+    from ... import plots
+
+    found: list[Block] = []
+    if not report.hides:
+        words = _("Every patient with a known outcome, and the estimates by dose.")
+        found.append(Figure(plots.efficacy(analysis), text(words)))
+    if {"expected_utility", "expected_utility_of_change"} & set(analysis.summary):
+        found.append(Figure(plots.utility(analysis), text(_("Expected utility by dose."))))
+    return tuple(found)
 
 
 def _contradicted(report: _Report) -> list[Text]:

@@ -1,6 +1,5 @@
 """Efficacy and dose selection: the utility of each dose, how much of it is due to the prior, and what would settle the choice.
 
-
 It supports the decision of the committee on the RP2D and never declares one.
 """
 
