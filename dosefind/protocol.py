@@ -711,8 +711,8 @@ class Efficacy(Settings):
             lacking = [name for name, value in of_change.items() if value is None]
             if lacking:
                 raise ValueError(f"kind = 'change' needs {' and '.join(lacking)}")
-            if self.utilities is not None or self.least_rate is not None:
-                raise ValueError("utilities and least_rate are of responses: of a change, give points and dlt_loss")
+            if any(value is not None for value in (self.utilities, self.least_rate, self.limits)):
+                raise ValueError("utilities, least_rate and limits are of responses: of a change, give points and dlt_loss")
             if bool(self.points) != (self.dlt_loss is not None):
                 raise ValueError("points and dlt_loss need each other")
             if self.points and (len(self.points) < 2 or any(b[0] <= a[0] for a, b in pairwise(self.points))):

@@ -237,15 +237,35 @@ def test_bad_configs_are_named(changed, message):
         protocol(**BINARY | changed)
 
 
-def test_written_and_read_back(tmp_path):
-    patients = read(tmp_path, AS)
+@pytest.mark.parametrize(("efficacy", "people", "head"), [(BINARY, PEOPLE, HEAD), (CHANGE, CHANGES, f"{HEAD},response_baseline")])
+def test_written_and_read_back(tmp_path, efficacy, people, head):
+    """A negative change is written as a number, not as text that a spreadsheet could take for a formula."""
+    patients = read(tmp_path, protocol(**efficacy), people, head)
     text = csv_text(plain_tables(patients)["patients"])
-    again = read(tmp_path, AS, text.partition("\n")[2], text.partition("\n")[0])
-    before, after = ([(one.assessments, one.rescued) for one in found.patients] for found in (patients, again))
-    assert [rescued for _, rescued in before] == [rescued for _, rescued in after]
-    assert [[one._replace(source="") for one in each] for each, _ in before] == [
-        [one._replace(source="") for one in each] for each, _ in after
-    ]
+    again = read(tmp_path, protocol(**efficacy), text.partition("\n")[2], text.partition("\n")[0])
+
+    def recorded(found):
+        return [(patient.rescued, [seen._replace(source="") for seen in patient.assessments]) for patient in found.patients]
+
+    assert recorded(patients) == recorded(again)
+
+
+def test_synthetic_trial_has_the_endpoint():
+    """Simulated responses are read as recorded, and no other part of the trial changes with them."""
+    trial = dsf.load_trial(CONFIG)
+    plain = dsf.synthesize(trial, "low", seed=3)
+    for efficacy, truth in ((BINARY, [0.0, 1.0, 1.0]), (CHANGE, [-1.0, -2.0, -3.0])):
+        made = dsf.synthesize(protocol(**efficacy), "low", seed=3, response=truth)
+        pairs = zip(made.patients.patients, plain.patients.patients, strict=True)
+        assert all(patient.infusions == other.infusions for patient, other in pairs)
+        found = response_outcomes(dsf.evaluate(made.patients, made.protocol), made.protocol)
+        assert found.n.sum() > 5
+        if efficacy is BINARY:
+            assert (found.responses == found.n * np.array(truth)).all()
+    with pytest.raises(dsf.InputError, match="response"):
+        dsf.synthesize(protocol(**BINARY), "low", response=[0.2, 0.4])
+    with pytest.raises(dsf.InputError, match="efficacy"):
+        dsf.synthesize(trial, "low", response=[0.2, 0.4, 0.5])
 
 
 # The record joined with toxicity.

@@ -121,9 +121,9 @@ def _assessed(patient: Patient) -> dict[str, Any]:
     after = next((seen for seen in patient.assessments if not seen.baseline), None)
     base = next((seen for seen in patient.assessments if seen.baseline), None)
     return {
-        "response": None if after is None else f"{after.value:g}" if after.change else "yes" if after.value else "no",
+        "response": None if after is None else after.value if after.change else "yes" if after.value else "no",
         "response_date": None if after is None else after.day,
-        "response_baseline": None if base is None else f"{base.value:g}",
+        "response_baseline": None if base is None else base.value,
         "rescue": patient.rescued,
     }
 
@@ -322,8 +322,13 @@ def csv_text(table: Written) -> str:
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(table.columns)
-    writer.writerows([harmless(_text(row.get(column))) for column in table.columns] for row in table.rows)
+    writer.writerows([_cell(row.get(column)) for column in table.columns] for row in table.rows)
     return file.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """Return a value as a cell: a number as it is, which a spreadsheet reads as one, also where it is negative."""
+    return _text(value) if isinstance(value, float) else harmless(_text(value))
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..figures import in_percent, percent
 from ..tasks import Analysis
 from ..words import _
 from .layout import dose_rows, drawing, key, notes, percent_axis, slots, title
-from .style import BLUE, FAINT, INK, ORANGE, PALE, RED, amount, describe, listed, shown, spoken, unit
+from .style import BLUE, FAINT, INK, ORANGE, PALE, RED, amount, describe, listed, shown, spoken, ticks, unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,15 +57,26 @@ def _amounts(found: Analysis) -> tuple[np.ndarray, str]:
     return found.summary["dose_amount"].values, found.summary["dose_amount"].attrs["units"]
 
 
-def _abreast(ax: Axes, at: np.ndarray, record: dict[str, Any], value: float | None) -> list[tuple[float, float]]:
-    """Return the places of the known patients of each dose, side by side: those with this value, or all with their own."""
+def _abreast(at: np.ndarray, record: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
+    """Return the known patients of each dose, side by side within its slot, each with the place on the horizontal axis."""
     places = []
     for d, x in enumerate(at):
-        known = [one for one in record["patients"] if one["level"] == d + 1 and one["kind"] == "known"]
-        those = [one for one in known if value is None or one["value"] == value]
-        step = min(0.1, _SPREAD / max(len(those), 1))
-        places += [(x + step * (k - (len(those) - 1) / 2), one["value"]) for k, one in enumerate(those)]
+        known = [patient for patient in record["patients"] if patient["level"] == d + 1 and patient["kind"] == "known"]
+        known.sort(key=lambda patient: patient["value"])
+        step = min(0.1, _SPREAD / max(len(known), 1))
+        places += [(x + step * (k - (len(known) - 1) / 2), patient) for k, patient in enumerate(known)]
     return places
+
+
+def _patients(ax: Axes, places: list[tuple[float, float]], face: str, marker: str, words: str) -> None:
+    """Draw patients at these places, with their meaning in the key; nothing if there are none."""
+    from matplotlib.lines import Line2D
+
+    if places:
+        look: dict[str, Any] = {"ls": "none", "marker": marker, "ms": 4, "mfc": face, "mec": INK, "mew": 0.8}
+        x, y = zip(*places, strict=True)
+        ax.plot(x, y, zorder=5, **look)
+        key(ax, [Line2D([], [], **look)], [words])
 
 
 def _responses(found: Analysis, record: dict[str, Any], ax: Axes | None) -> Axes:
@@ -88,14 +100,10 @@ def _responses(found: Analysis, record: dict[str, Any], ax: Axes | None) -> Axes
                 ax.plot(at + offset, middle, color=colour, lw=0.8, zorder=2)
             ax.errorbar(at + offset, middle, np.array([middle - lower, upper - middle]), ls="none", zorder=4, **look)
             key(ax, [handle], [name])
-        for value, face, words in ((1.0, INK, _("patient with a response")), (0.0, "white", _("patient without a response"))):
-            places = _abreast(ax, at, record, value)
-            if places:
-                y = 1 - _EDGE_ROW if value else _EDGE_ROW
-                ax.plot(
-                    [x for x, _y in places], [y] * len(places), ls="none", marker="D", ms=4, mfc=face, mec=INK, mew=0.8, zorder=5
-                )
-                key(ax, [Line2D([], [], ls="none", marker="D", ms=4, mfc=face, mec=INK, mew=0.8)], [words])
+        places = _abreast(at, record)
+        for value, face, words in ((1, INK, _("patient with a response")), (0, "white", _("patient without a response"))):
+            y = 1 - _EDGE_ROW if value else _EDGE_ROW
+            _patients(ax, [(x, y) for x, patient in places if patient["value"] == value], face, "D", words)
         title(ax, shown(record["endpoint"]))
         cells = {_("responses / known"): _pairs(summary), **_waiting(summary)}
         dose_rows(ax, at, amounts, dose_unit, cells)
@@ -129,13 +137,14 @@ def _changes(found: Analysis, record: dict[str, Any], ax: Axes | None) -> Axes:
         ax.fill_between(at, low, high, facecolor=PALE, edgecolor="none", zorder=1)
         ax.plot(at, mean, color=BLUE, marker="s", ms=4.5, lw=1.2, zorder=3)
         ax.axhline(0.0, color=FAINT, lw=0.8, ls=":", zorder=2)
+        _change_axis(ax, [*low, *high, 0.0, *(patient["value"] for _x, patient in _abreast(at, record))])
         line = Line2D([], [], color=BLUE, marker="s", ms=4.5, lw=1.2)
         key(ax, [(Patch(facecolor=PALE), line)], [_("posterior mean and 95% interval")])
-        places = _abreast(ax, at, record, None)
-        if places:
-            x, y = zip(*places, strict=True)
-            ax.plot(x, y, ls="none", marker="D", ms=4, mfc="white", mec=INK, mew=0.8, zorder=5)
-            key(ax, [Line2D([], [], ls="none", marker="D", ms=4, mfc="white", mec=INK, mew=0.8)], [_("patient")])
+        places = _abreast(at, record)
+        for composite, face, marker, words in ((False, "white", "D", _("patient")), (True, INK, "X", _("death or rescue"))):
+            those = [(x, patient["value"]) for x, patient in places if patient["composite"] == composite]
+            _patients(ax, those, face, marker, words)
+        key(ax, [Line2D([], [], color=FAINT, lw=0.8, ls=":")], [_("no change")])
         ax.set_ylabel(_("Change ({unit})").format(unit=shown(record["unit"])) if record["unit"] else _("Change"), parse_math=False)
         title(ax, shown(record["endpoint"]))
         dose_rows(ax, at, amounts, dose_unit, {_("known"): [str(n) for n in summary["response_n"].values], **_waiting(summary)})
@@ -152,6 +161,17 @@ def _changes(found: Analysis, record: dict[str, Any], ax: Axes | None) -> Axes:
         _("Posterior mean of the change: {rates}.").format(rates=listed(rates)),
         better,
     )
+
+
+def _change_axis(ax: Axes, values: Sequence[float]) -> None:
+    """Set a vertical axis that holds the values, with no tick at its ends."""
+    from matplotlib.ticker import MaxNLocator
+
+    margin = 0.06 * max(max(values) - min(values), 1e-9)
+    low, high = min(values) - margin, max(values) + margin
+    at = [tick for tick in MaxNLocator(6).tick_values(low, high) if low + margin / 2 < tick < high - margin / 2]
+    ticks(ax, "y", at, [f"{tick:.6g}" for tick in at])
+    ax.set_ylim(low, high)
 
 
 def _pairs(summary: Any) -> list[str]:

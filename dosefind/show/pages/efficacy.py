@@ -122,8 +122,10 @@ class Shown:
         if level is None:
             return (filled(_("{endpoint}: no dose is considered, so none is compared."), endpoint=endpoint),)
         if self.of_change:
-            words = _("{endpoint}: largest expected utility at level {level}. It is support for the committee's decision.")
-            return (filled(words, endpoint=endpoint, level=level),)
+            words = _("{endpoint}: largest expected utility at level {level}; P(best mean change) there {p}, expected loss {loss}.")
+            p, loss = percent(self.values("p_best_change")[level - 1]), self._written("change_loss", level - 1)
+            found = filled(words, endpoint=endpoint, level=level, p=p, loss=loss)
+            return (found, text(_("Undecided: no limits are stated for a change; the committee decides.")))
         words = _("{endpoint}: largest expected utility at level {level}; P(largest utility) {p}, expected loss {loss}.")
         p = f"{self._with_error('p_largest_utility', (0, level - 1))}%"
         found = filled(words, endpoint=endpoint, level=level, p=p, loss=self._with_error("expected_loss", (0, level - 1)))
@@ -181,36 +183,23 @@ class Shown:
                     for name in ("p_largest_utility", "expected_loss")
                 ]
             rows.append(row)
-        words = _("{endpoint} by dose: rates and probabilities in %, utilities from 0 to 100; independent doses.")
+        words = _("{endpoint} by dose: rates and probabilities in %, independent doses.")
         return table(filled(words, endpoint=data(self.record["endpoint"])), heads, rows)
 
     def _changes(self) -> Table:
-        compared = "expected_utility_of_change" in self.summary
-        heads = [
-            _("level"),
-            _("dose"),
-            _("n"),
-            _("pending"),
-            _("mean change"),
-            _("95% interval"),
-            _("P(best), %"),
-            _("expected loss"),
-        ]
-        heads += [_("expected utility")] if compared else []
+        utility = "expected_utility_of_change" in self.summary
+        heads = [_("level"), _("n"), *([_("pending")] if self.waits else []), _("mean change"), _("95% interval")]
+        heads += [_("P(best), %"), _("expected loss"), *([_("expected utility")] if utility else [])]
         rows = []
         for d in range(self.summary.sizes["dose"]):
             considered = d + 1 in self.record["among"]
             low, high = (self._written(name, d) for name in ("change_lower", "change_upper"))
             row = [*self._own(d, False), self._written("change_mean", d), _("{low} to {high}").format(low=low, high=high)]
             row += [self._written(name, d) if considered else "\u2013" for name in ("p_best_change", "change_loss")]
-            rows.append([*row, self._written("expected_utility_of_change", d)] if compared else row)
-        better = _("lower is better") if self.record["better"] == "lower" else _("higher is better")
-        words = _("{endpoint} by dose: change ({better}), averaged over dose-response shapes.")
-        if self.record["unit"]:
-            words = _("{endpoint} by dose: change in {unit} ({better}), averaged over dose-response shapes.")
-        return table(
-            filled(words, endpoint=data(self.record["endpoint"]), better=better, unit=data(self.record["unit"])), heads, rows
-        )
+            rows.append([*row, self._written("expected_utility_of_change", d)] if utility else row)
+        places = {"endpoint": data(self.record["endpoint"]), "unit": data(self.record["unit"] or "\u2013")}
+        places["better"] = _("lower is better") if self.record["better"] == "lower" else _("higher is better")
+        return table(filled(_("{endpoint} by dose: change in {unit}, {better}."), **places), heads, rows)
 
     def cautions(self) -> tuple[Text, ...]:
         """Return what the data leave open, and the doses that are not considered."""
@@ -227,7 +216,7 @@ class Shown:
         for code, levels in self.record["excluded"].items():
             items.append(text(_(_EXCLUDED[code]).format(levels=_levels(levels), limit=limit)))
         if missing := int(self.values("response_missing").sum()):
-            words = _("Not evaluable for the endpoint, because the assessment is missing: {patients}.")
+            words = _("Not evaluable for the endpoint (assessment missing): {patients}.")
             items.append(filled(words, patients=n_patients(missing)))
         if self.of_change and self.record["without_baseline"]:
             n = self.record["without_baseline"]
