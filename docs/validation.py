@@ -77,6 +77,9 @@ SECOND_WAYS = {
     "test_three_plus_three.test_plain_rule_of_the_protocol_agrees": "3+3 against a plain rule of ten lines",
     "test_boin.test_plain_rule_agrees": "BOIN against a plain rule of ten lines",
     "test_monitoring.test_crossing_against_every_sequence_of_outcomes": "Probability of a pause against every sequence of outcomes",
+    "test_efficacy_binary.test_independent_doses_are_beta": "Response rates of independent doses against the beta distribution",
+    "test_efficacy_utility.test_two_doses_with_known_toxicity_by_integration": "P(largest utility) of two doses by a midpoint rule",
+    "test_efficacy_continuous.test_evidence_of_a_flat_response_by_integration": "Evidence of a flat dose-response by integration",
 }
 
 _TWO_WAYS = """## Results computed in two ways

@@ -19,6 +19,9 @@ from .designs import Optimal as Optimal
 from .designs import RollingSix as RollingSix
 from .designs import ThreePlusThree as ThreePlusThree
 from .designs import design_from_rule as design_from_rule
+from .efficacy.randomised import patients_needed as patients_needed
+from .efficacy.randomised import randomised_stage as randomised_stage
+from .efficacy.responses import response_outcomes as response_outcomes
 from .evaluability import evaluate as evaluate
 from .intake import read_patients as read_patients
 from .models import BivariateNormal as BivariateNormal

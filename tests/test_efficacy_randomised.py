@@ -1,6 +1,5 @@
 """A randomised comparison of doses: the published size, plain enumeration, simulation."""
 
-import json
 from itertools import product
 
 import numpy as np
@@ -14,15 +13,15 @@ from dosefind.efficacy.randomised import patients_needed, randomised_stage, two_
 from . import peers
 from .planted import faults
 
-(ROSE,) = json.loads((peers.ROOT / "tests" / "reference" / "rose.json").read_text())["items"]
 AFTER = IndependentPrior(doses=(1.0, 3.0, 5.0)).after([6, 6, 6], [1, 3, 3])
 
 
 def test_published_size_of_two_doses():
     """The published number of patients, and the boundary and probabilities of an independent enumeration, to its rounding."""
-    given, computed = ROSE["inputs"], ROSE["independent_check"]["value"]
+    (rose,) = peers.published("rose")["items"]
+    given, computed = rose["inputs"], rose["independent_check"]["value"]
     found = two_dose_stage(given["p_high"], given["margin"], given["pcs_low"], given["pcs_high"], given["boundary_grid"])
-    assert found.n == ROSE["expected"]["n_per_arm"]
+    assert found.n == rose["expected"]["n_per_arm"]
     assert found.boundary == pytest.approx(computed["boundary"], abs=1e-12)
     assert found.pcs_low == pytest.approx(computed["pcs_low"], abs=1e-12)
     assert found.pcs_high == pytest.approx(computed["pcs_high"], abs=1e-12)

@@ -70,6 +70,8 @@ def read_patients(
         levels of the previous versions.
     events
         A table of adverse events in addition to ``data``, as .csv or .xlsx.
+    assessments
+        A table of assessments of the efficacy endpoint, as .csv or .xlsx; the protocol needs the table ``efficacy``.
     progress
         Called at intervals with the number of rows done and their total.
 
@@ -125,6 +127,9 @@ def read_patients(
     ``part``
         Part of the trial: escalation (also for an empty cell), backfill, expansion, run-in, placebo or control. Patients on
         placebo and control need neither ``level`` nor ``dose``. A dose of 0 with an empty part is read as placebo.
+    ``response``, ``response_date``, ``response_baseline``, ``rescue``
+        If the protocol has the table ``efficacy``: yes or no, or the change from baseline; the day of the assessment; the baseline
+        of a change; the day of the first rescue treatment. Otherwise they are not read.
     ``died``
         Day of death, or ``yes`` if unknown; also named ``death``, ``death_date``, ``dod``, ``dead``, .... A reason for
         discontinuation that reports death, or an event of grade 5 or with a fatal outcome, reports it as well. A death without a
@@ -149,6 +154,10 @@ def read_patients(
     unless ``dlt.grade_by_severity`` defines one; ``dlt``, whether the investigator flagged it as a DLT; ``treatment_emergent``;
     ``event_id``, shared by several rows of one event. An event is fatal by its grade, its outcome (words, or 5 of ICH E2B), a flag,
     its severity or its term. An outcome that is not recognised is noted, and rejected if it is close to a word for death.
+
+    The table of ``assessments``, one row per assessment of the efficacy endpoint: ``subject`` and ``value`` (or ``change``),
+    required; ``parameter``, ``visit``, ``date``, ``baseline`` (yes for the baseline); also by the names of ADaM. Rows of another
+    parameter are listed.
 
     The sheet ``labs`` of a workbook, read with ``dlt.liver_grading = "baseline"``: ``subject``, ``test`` (ALT, AST, ALP, GGT or
     BILI), ``value``, ``unit``, ``uln`` (upper limit of normal), ``date``; ``baseline`` (yes or no).

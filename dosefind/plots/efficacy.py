@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,10 +136,10 @@ def _changes(found: Analysis, record: dict[str, Any], ax: Axes | None) -> Axes:
         ax.fill_between(at, low, high, facecolor=PALE, edgecolor="none", zorder=1)
         ax.plot(at, mean, color=BLUE, marker="s", ms=4.5, lw=1.2, zorder=3)
         ax.axhline(0.0, color=FAINT, lw=0.8, ls=":", zorder=2)
-        _change_axis(ax, [*low, *high, 0.0, *(patient["value"] for _x, patient in _abreast(at, record))])
+        places = _abreast(at, record)
+        _change_axis(ax, np.array([*low, *high, 0.0, *(patient["value"] for _x, patient in places)]))
         line = Line2D([], [], color=BLUE, marker="s", ms=4.5, lw=1.2)
         key(ax, [(Patch(facecolor=PALE), line)], [_("posterior mean and 95% interval")])
-        places = _abreast(at, record)
         for composite, face, marker, words in ((False, "white", "D", _("patient")), (True, INK, "X", _("death or rescue"))):
             those = [(x, patient["value"]) for x, patient in places if patient["composite"] == composite]
             _patients(ax, those, face, marker, words)
@@ -163,12 +162,12 @@ def _changes(found: Analysis, record: dict[str, Any], ax: Axes | None) -> Axes:
     )
 
 
-def _change_axis(ax: Axes, values: Sequence[float]) -> None:
+def _change_axis(ax: Axes, values: np.ndarray) -> None:
     """Set a vertical axis that holds the values, with no tick at its ends."""
     from matplotlib.ticker import MaxNLocator
 
-    margin = 0.06 * max(max(values) - min(values), 1e-9)
-    low, high = min(values) - margin, max(values) + margin
+    margin = 0.06 * max(float(np.ptp(values)), 1e-9)
+    low, high = float(values.min()) - margin, float(values.max()) + margin
     at = [tick for tick in MaxNLocator(6).tick_values(low, high) if low + margin / 2 < tick < high - margin / 2]
     ticks(ax, "y", at, [f"{tick:.6g}" for tick in at])
     ax.set_ylim(low, high)

@@ -123,7 +123,7 @@ class Shown:
             return (filled(_("{endpoint}: no dose is considered, so none is compared."), endpoint=endpoint),)
         if self.of_change:
             words = _("{endpoint}: largest expected utility at level {level}; P(best mean change) there {p}, expected loss {loss}.")
-            p, loss = percent(self.values("p_best_change")[level - 1]), self._written("change_loss", level - 1)
+            p, loss = percent(float(self.values("p_best_change")[level - 1])), self._written("change_loss", level - 1)
             found = filled(words, endpoint=endpoint, level=level, p=p, loss=loss)
             return (found, text(_("Undecided: no limits are stated for a change; the committee decides.")))
         words = _("{endpoint}: largest expected utility at level {level}; P(largest utility) {p}, expected loss {loss}.")
@@ -197,8 +197,8 @@ class Shown:
             row = [*self._own(d, False), self._written("change_mean", d), _("{low} to {high}").format(low=low, high=high)]
             row += [self._written(name, d) if considered else "\u2013" for name in ("p_best_change", "change_loss")]
             rows.append([*row, self._written("expected_utility_of_change", d)] if utility else row)
-        places = {"endpoint": data(self.record["endpoint"]), "unit": data(self.record["unit"] or "\u2013")}
-        places["better"] = _("lower is better") if self.record["better"] == "lower" else _("higher is better")
+        better = _("lower is better") if self.record["better"] == "lower" else _("higher is better")
+        places = {"endpoint": data(self.record["endpoint"]), "unit": data(self.record["unit"] or "\u2013"), "better": better}
         return table(filled(_("{endpoint} by dose: change in {unit}, {better}."), **places), heads, rows)
 
     def cautions(self) -> tuple[Text, ...]:
