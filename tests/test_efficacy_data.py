@@ -14,6 +14,8 @@ from dosefind.efficacy.randomised import randomised_stage
 from dosefind.efficacy.responses import Responses, response_outcomes
 from dosefind.efficacy.utility import expected_utility
 from dosefind.intake.writing import csv_text, plain_tables
+from dosefind.show.content import Answers, Bullets, Figure, as_string
+from dosefind.show.pages.efficacy import Shown
 
 from . import peers
 from .planted import faults
@@ -352,3 +354,33 @@ FAULTS = {
     ),
 }
 test_fault_is_caught = faults(FAULTS)
+
+
+@pytest.mark.slow
+def test_draws_of_toxicity_give_the_same_record():
+    """With the DLT rates by NUTS, within five of the stated errors of quadrature."""
+    exact, drawn = (dsf.analyze(AS, OUTCOMES, responses="1/6 3/6 4/6", engine=engine).summary for engine in ("quadrature", "nuts"))
+    for name in ("expected_utility", "p_largest_utility", "expected_loss"):
+        error = exact[f"{name}_error"].values + drawn[f"{name}_error"].values
+        assert (np.abs(exact[name].values - drawn[name].values) <= 5 * error + 1e-6).all()
+
+
+def test_report_has_the_section():
+    """The conduct report shows the section with both charts; a blinded one with placebo does not show single patients."""
+    folder = peers.ROOT / "examples" / "nct05962762" / "dose-selection"
+    trial = dsf.load_trial(folder / "trial.toml")
+    patients = dsf.read_patients(folder / "patients.csv", trial.protocol, events=folder / "events.csv")
+    sections = dsf.report(trial, patients).sections
+    (section,) = (part for part in sections if part.id == "efficacy")
+    pictures = [block for block in section.blocks if isinstance(block, Figure)]
+    assert len(pictures) == 2
+    assert {part.id for part in section.sections} >= {"estimand", "utilities", "settle", "responses"}
+    assert any("Undecided" in as_string(item) for block in section.blocks if isinstance(block, Bullets) for item in block.items)
+    # The first page states it too.
+    answers = next(block for block in sections[0].blocks if isinstance(block, Answers))
+    assert any("ASAS20" in as_string(reason) for answer in answers.items for reason in answer.because)
+    evaluated = dsf.evaluate(patients, trial.protocol)
+    responses = response_outcomes(evaluated, trial.protocol)
+    shown = Shown(dsf.analyze(trial, evaluated.cohorts(), responses=responses, predicts=False).summary)
+    (hidden,) = shown.section(document=True, hides=True)
+    assert "responses" not in {part.id for part in hidden.sections}

@@ -305,7 +305,7 @@ def _sure(report: _Report) -> Answer:
     if chances[most] > 0.5:
         words = _("MTD most likely {place}: {p}.")
     answer = filled(words, place=found.place(most), p=found.percent("mtd", most))
-    because = [*_contradicted(report), *stated, _support(found), *_predicted(report)]
+    because = [*_contradicted(report), *stated, _support(found), *efficacy.Shown(found.summary).answers(), *_predicted(report)]
     return Answer(question, answer, tuple(because))
 
 
