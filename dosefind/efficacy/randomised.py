@@ -223,6 +223,13 @@ def patients_needed(
     -------
     RandomisedStage or None
         ``None`` if no number up to ``most`` reaches it.
+
+    Examples
+    --------
+    >>> from .binary import IndependentPrior
+    >>> after = IndependentPrior(doses=(1, 3, 5)).after([6, 6, 6], [1, 3, 3])
+    >>> patients_needed(after, (2, 3), 0.8).n
+    14
     """
     if not 0 < number("wanted", wanted, "a probability between 0 and 1 (exclusive)") < 1:
         raise InputError(Problem("wanted", wanted, "must be a probability between 0 and 1 (exclusive)"))

@@ -125,6 +125,16 @@ def response_outcomes(evaluated: Evaluated, protocol: Protocol) -> Responses | N
         The patients at the data cutoff date.
     protocol
         The protocol with its table ``efficacy``.
+
+    Examples
+    --------
+    >>> import dosefind
+    >>> folder = "examples/nct05962762/dose-selection"
+    >>> protocol = dosefind.load_protocol(f"{folder}/trial.toml")
+    >>> evaluated = dosefind.evaluate(dosefind.read_patients(f"{folder}/patients.csv", protocol), protocol)
+    >>> found = response_outcomes(evaluated, protocol)
+    >>> found.n, found.responses, found.missing
+    (array([5, 3, 9]), array([1, 2, 5]), array([1, 0, 0]))
     """
     efficacy = protocol.efficacy
     if efficacy is None:
