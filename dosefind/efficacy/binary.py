@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self
 
@@ -456,14 +456,22 @@ class CurveResponse(ResponsePosterior):
             found = found - off / np.maximum(slope, 1e-9)
         return expit(found).reshape(len(self.n), -1)
 
+    @cached_property
+    def _without_first(self) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]:
+        """Return first coordinate, share, and logits where the first is 0: of the lattice, and of that of twice the step."""
+        found = []
+        for used in (np.ones(len(self._u), bool), self._even):
+            kept = used & (self._share > _SHARE)
+            u, share = self._u[kept], self._share[kept]
+            found.append((u[:, :1], share / share.sum(), self._logits(u * [0.0, 1.0, 1.0])))
+        return tuple(found)
+
     def _below(self, rate: np.ndarray, dose: np.ndarray, coarse: bool) -> np.ndarray:
         """Return P(rate of each of these doses < rate), by weights that integrate the first coordinate up to the bound."""
-        used = (self._even if coarse else np.ones(len(self._u), bool)) & (self._share > _SHARE)
-        u, share = self._u[used], self._share[used]
+        first, share, logits = self._without_first[coarse]
         # With the first coordinate 0, the logit is this far below the rate's.
-        at_zero = u * [0.0, 1.0, 1.0]
-        bound = (logit(rate) - self._logits(at_zero)[:, dose]) / (self.prior.shift * self._factor[0, 0])
-        return share @ below_weights(u[:, :1], self._step * (1 + coarse), bound) / share.sum()
+        bound = (logit(rate) - logits[:, dose]) / (self.prior.shift * self._factor[0, 0])
+        return share @ below_weights(first, self._step * (1 + coarse), bound)
 
     def _figure(self, value: np.ndarray) -> Figure:
         return Figure(value, np.full(value.shape, self._error))

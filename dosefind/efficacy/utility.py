@@ -335,13 +335,13 @@ def _compared(toxicity: Posterior, response: ResponsePosterior, u: np.ndarray, a
     if isinstance(response, BetaResponse):
         tables = _tables(response, among)
 
-        def at(p: np.ndarray, weight: np.ndarray, points: int) -> np.ndarray:
+        def at(p: np.ndarray, points: int) -> np.ndarray:
             return _best_of_betas(*_straight(p[:, among], u), response.a[among], response.b[among], tables, points)
 
         def over(p: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            each = at(p, weight, 2 * _POINTS)
+            each = at(p, 2 * _POINTS)
             value = weight @ each
-            return value, np.abs(value - weight @ at(p, weight, _POINTS)), each
+            return value, np.abs(value - weight @ at(p, _POINTS)), each
     elif isinstance(response, CurveResponse):
 
         def over(p: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import xarray as xr
 
 from ...figures import EFFICACY, percent, written
 from ...plots.style import amount, unit
-from ...words import _, counted, marked, n_patients
+from ...words import _, counted, marked
 from ..content import Block, Bullets, Note, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 
@@ -183,8 +183,9 @@ class Shown:
                     for name in ("p_largest_utility", "expected_loss")
                 ]
             rows.append(row)
-        words = _("{endpoint} by dose: rates and probabilities in %, independent doses.")
-        return table(filled(words, endpoint=data(self.record["endpoint"])), heads, rows)
+        words = _("{endpoint} by dose: rates and probabilities in %, independent Beta({a}, {b}) priors.")
+        a, b = (f"{value:g}" for value in self.record["prior"])
+        return table(filled(words, endpoint=data(self.record["endpoint"]), a=a, b=b), heads, rows)
 
     def _changes(self) -> Table:
         utility = "expected_utility_of_change" in self.summary
@@ -215,9 +216,10 @@ class Shown:
         limit = f"{100 * self.summary.attrs['rp2d_limit']:g}%"
         for code, levels in self.record["excluded"].items():
             items.append(text(_(_EXCLUDED[code]).format(levels=_levels(levels), limit=limit)))
-        if missing := int(self.values("response_missing").sum()):
-            words = _("Not evaluable for the endpoint (assessment missing): {patients}.")
-            items.append(filled(words, patients=n_patients(missing)))
+        missing, composite = (int(self.values(f"response_{name}").sum()) for name in ("missing", "composite"))
+        if missing or composite:
+            words = _("Patients with a missing assessment (not evaluable): {missing}; death or rescue: {composite}.")
+            items.append(filled(words, missing=missing, composite=composite))
         if self.of_change and self.record["without_baseline"]:
             n = self.record["without_baseline"]
             items.append(
