@@ -459,6 +459,10 @@ EFFICACY: dict[str, Quantity] = {
         marked("expected utility with the information of the prior of the response rates multiplied"),
         marked("expected utility by prior"),
     ),
+    "utility_by_missing": Quantity(
+        marked("expected utility with every missing assessment counted as no response, or as a response"),
+        marked("utility by missing assessments"),
+    ),
     "utility_by_curve": Quantity(marked("expected utility by each dose-toxicity curve of the config"), marked("utility by curve")),
     "change_mean": Quantity(marked("posterior mean of the mean change at the dose"), marked("mean change"), digits=2),
     "change_lower": Quantity(marked("2.5% quantile of the mean change"), marked("95% interval, lower"), digits=2),

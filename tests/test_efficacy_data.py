@@ -174,6 +174,11 @@ def test_long_table_of_parameters_and_visits(tmp_path):
     assert by_patient["A-3"][0] == "missing"
 
 
+def test_columns_and_a_table_exclude_each_other(tmp_path):
+    with pytest.raises(dsf.InputError, match=r"row 2.*second result"):
+        read(tmp_path, AS, assessments="subject,value,date\nA-1,yes,2024-03-25\n")
+
+
 def test_names_of_adam_are_read(tmp_path):
     rules = protocol(**BINARY)
     head, people = HEAD.split(",response")[0], "\n".join(line.rsplit(",", 3)[0] for line in PEOPLE.strip().splitlines())
@@ -181,6 +186,20 @@ def test_names_of_adam_are_read(tmp_path):
     patients = read(tmp_path, rules, people, head, table)
     found = response_outcomes(dsf.evaluate(patients, rules, date(2024, 6, 1)), rules)
     assert (found.n.tolist(), found.responses.tolist()) == ([2, 0, 1], [1, 0, 0])
+
+
+def test_assessments_beside_sdtm(tmp_path):
+    """A folder of SDTM domains has no endpoint: its assessments are a table of their own, with every row kept or listed."""
+    made = dsf.synthesize(protocol(**BINARY), "low", seed=3, response=[0.2, 0.5, 0.5])
+    made.write(tmp_path / "trial")
+    seen = [(patient.subject, patient.assessments[0]) for patient in made.patients.patients if patient.assessments]
+    rows = [f"{subject},ASAS20,{one.day},{'Y' if one.value else 'N'}" for subject, one in seen]
+    (tmp_path / "adeff.csv").write_text("\n".join(["USUBJID,PARAMCD,ADT,AVALC", *rows, f"{seen[0][0]},BASDAI,2024-01-01,3"]))
+    patients = dsf.read_patients(tmp_path / "trial" / "sdtm-csv", made.protocol, assessments=tmp_path / "adeff.csv")
+    found, wanted = (response_outcomes(dsf.evaluate(data, made.protocol), made.protocol) for data in (patients, made.patients))
+    assert (found.n == wanted.n).all()
+    assert (found.responses == wanted.responses).all()
+    assert [one.reason for one in patients.listed] == ["not used: another parameter"]
 
 
 BAD = [
@@ -292,6 +311,15 @@ def test_joined_record_is_that_of_its_parts():
     assert record["settle"]["p_correct"][record["settle"]["sizes"].index(20)] == stage.p_correct
     np.testing.assert_allclose(summary["utility_by_prior_times"][1], summary["expected_utility"][0], rtol=1e-12)
     np.testing.assert_allclose(summary["utility_by_curve"][0], summary["expected_utility"][0], rtol=1e-12)
+
+
+def test_missing_assessments_in_both_directions():
+    nobody = np.zeros(3, int)
+    given = Responses(np.array([6, 5, 6]), np.array([1, 3, 4]), nobody, np.array([0, 1, 0]), nobody)
+    summary = dsf.analyze(AS, OUTCOMES, responses=given).summary
+    for place, counts in enumerate(("1/6 3/6 4/6", "1/6 4/6 4/6")):
+        again = dsf.analyze(AS, OUTCOMES, responses=counts).summary["expected_utility"].values[0]
+        np.testing.assert_allclose(summary["utility_by_missing"].values[place], again, rtol=1e-12)
 
 
 def test_overdoses_and_futile_doses_are_not_considered():

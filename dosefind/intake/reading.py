@@ -241,7 +241,8 @@ def read_patients(
         _refuse_levels_alone(found, files.tables["patients"], latest.doses)
     refuse_same_person(found, files.tables[layout.required[0]])
     read_whole_numbers(found, files.tables[layout.required[0]], files.tables.values())
-    draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))
+    own = {name: table for name, table in files.tables.items() if name != "assessments"}
+    draft = layout.read(own, latest, found, _steps(files.tables.values(), progress))
     if assessments is not None and latest.efficacy is not None:
         table = files.tables["assessments"]
         read_responses(found, draft, table, latest.efficacy, files.tables[layout.required[0]].name, _steps([table], None))

@@ -64,6 +64,7 @@ def read_responses(found: Findings, draft: Draft, table: Table, efficacy: Effica
         )
     wanted = plain_words(efficacy.parameter or efficacy.endpoint)
     entries = {entry.subject: entry for entry in draft.entries}
+    in_columns = {entry.subject for entry in draft.entries if entry.assessments}
     first: dict[tuple[str, str, object], str] = {}
     for row in steps(table.rows):
         subject = draft.owner(found, row, people)
@@ -76,6 +77,9 @@ def read_responses(found: Findings, draft: Draft, table: Table, efficacy: Effica
         entry = entries.get(subject)
         if read is None or entry is None:
             draft.listed += [Listed(row.source, why)] if why else []
+            continue
+        if subject in in_columns:
+            found.refuse(row.cell("value", "change"), f"is a second result, beside the columns of {people}")
             continue
         key = (subject, "baseline" if read.baseline else plain_words(read.visit), read.day)
         if key in first:

@@ -191,6 +191,13 @@ class _Case:
             ("prior_times", "dose"),
             np.array([_mean_utility(self.toxicity, posterior, main) for posterior in scaled]),
         )
+        coordinates: dict[str, Any] = {"prior_times": list(_TIMES)}
+        if (missing := self.found.missing).any():
+            n, known = self.found.n + missing, self.found.responses
+            read = [first.prior.after(n, known), first.prior.after(n, known + missing)]
+            utilities_read = np.array([_mean_utility(self.toxicity, posterior, main) for posterior in read])
+            variables["utility_by_missing"] = (("missing_as", "dose"), utilities_read)
+            coordinates["missing_as"] = [_("no response"), _("response")]
         variables["utility_by_curve"] = (
             ("curve", "dose"),
             np.array([_mean_utility(toxicity, first, main) for toxicity in self.by_curve.values()]),
@@ -216,7 +223,7 @@ class _Case:
             ],
             "utilities": utilities.model_dump(),
         }
-        return variables, {"prior_times": list(_TIMES)}, stated
+        return variables, coordinates, stated
 
     def _settled(self, first: BetaResponse, among: np.ndarray) -> dict[str, Any] | None:
         """Return randomised comparisons of the two doses considered with the highest response rates; ``None`` without two."""

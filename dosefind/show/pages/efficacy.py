@@ -306,7 +306,10 @@ class Shown:
         for k, curve in enumerate(self.values("curve")):
             label = filled(_("DLT rates by the curve {curve}"), curve=data(curve))
             rows.append([label, *(self._written("utility_by_curve", (k, d)) for d in range(len(heads) - 1))])
-        return table(_("Expected utility with one assumption changed at a time: how much is due to the priors."), heads, rows)
+        for k, read in enumerate(self.values("missing_as") if "missing_as" in self.summary.coords else ()):
+            label = _("missing assessments counted as {outcome}").format(outcome=read)
+            rows.append([label, *(self._written("utility_by_missing", (k, d)) for d in range(len(heads) - 1))])
+        return table(_("Expected utility with one assumption changed at a time: priors, curves and missing data."), heads, rows)
 
     def _tornado(self) -> Table:
         heads = [
