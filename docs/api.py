@@ -71,7 +71,13 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
             *("efficacy.binary.BetaResponse", "efficacy.binary.CurveResponse"),
             *("efficacy.continuous.ChangePrior", "efficacy.continuous.ChangePosterior"),
             *("efficacy.utility.expected_utility", "efficacy.utility.ExpectedUtility", "protocol.OutcomeUtilities"),
-            *("randomised_stage", "patients_needed", "efficacy.randomised.RandomisedStage", "efficacy.randomised.two_dose_stage"),
+            *(
+                "settle",
+                "randomised_stage",
+                "patients_needed",
+                "efficacy.randomised.RandomisedStage",
+                "efficacy.randomised.two_dose_stage",
+            ),
         ],
     ),
     "designs": (

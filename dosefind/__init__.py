@@ -75,6 +75,7 @@ _HOMES = {
     "response_outcomes": "efficacy.responses",
     "select": "tasks",
     "sensitivity": "tasks",
+    "settle": "tasks",
     "simulate": "operating.simulation",
     "skeleton": "models.elicitation",
     "synthesize": "tasks",

@@ -55,6 +55,7 @@ from .tasks import optimum as optimum
 from .tasks import paths as paths
 from .tasks import select as select
 from .tasks import sensitivity as sensitivity
+from .tasks import settle as settle
 from .tasks import synthesize as synthesize
 from .trial import States as States
 

@@ -619,6 +619,65 @@ def analyze(
 
 @main.command(
     examples=(
+        "settle examples/nct05962762/dose-selection/trial.toml --responses '1/6 3/6 4/6'",
+        "settle examples/nct05962762/dose-selection/trial.toml --responses '1/6 3/6 4/6' --levels 2,3 --wanted 0.75",
+    )
+)
+@_config
+@click.option("--responses", metavar="TEXT", help="Responses and patients of each dose, such as '0/3 1/6 2/6'.")
+@click.option("--patients", type=click.Path(path_type=Path), help="Patients, as for 'next'.")
+@_events
+@_assessments
+@_as_of
+@click.option(
+    "--levels", metavar="LEVELS", help="Levels to compare, such as 2,3.  [default: the two with the highest response rates]"
+)
+@click.option(
+    "--margin", type=float, default=0.0, show_default=True, help="Difference in response rates that selects a higher dose."
+)
+@click.option("--wanted", type=float, default=0.8, show_default=True, help="Wanted probability of correct selection.")
+@_details
+@_common
+def settle(
+    config: Path,
+    responses: str | None,
+    patients: Path | None,
+    events: Path | None,
+    assessments: Path | None,
+    as_of: datetime | None,
+    levels: str | None,
+    margin: float,
+    wanted: float,
+    details: bool,
+    output: _Output,
+) -> None:
+    """Show how many patients a randomised comparison of doses needs, with the responses of the trial as prior."""
+    from . import provenance, tasks
+    from .config import load_trial
+
+    output.claim("settle")
+    if (responses is None) == (patients is None):
+        raise click.UsageError("Give either --responses or --patients.")
+    trial = load_trial(config)
+    given: Any = responses
+    if patients is not None:
+        rest = _from_patients(*(trial, patients, events, assessments, as_of), borrows=False, samples=False)[1]
+        given = rest.get("responses", "")
+    among = None if levels is None else [int(each) for each in _numbers(levels, "--levels")]
+    found = tasks.settle(trial, given, levels=among, margin=margin, wanted=wanted)
+    stamp = {**tasks.stamp(trial, assesses=True), "method": "exact", "seed": output.seed, **found.attrs}
+    output.save(partial(provenance.save_table, found, stamp, stem="settle"))
+    if output.as_json:
+        click.echo(provenance.as_json(found, stamp))
+        return
+    from .show.pages.efficacy import settled
+    from .show.terminal import show
+
+    show(settled(found, stamp), details)
+
+
+@main.command(
+    examples=(
         "sensitivity configs/nct05962762.toml --outcomes '1NNN 2NNN 3NNT'",
         "sensitivity configs/nct05962762.toml --data counts.csv --details",
     )
@@ -984,7 +1043,7 @@ def synthesize(
         kinds=kinds,
         gap=gap,
         design=design,
-        response=None if response is None else _numbers(response),
+        response=None if response is None else _numbers(response, "--response"),
     )
     output.save(made.write)
     click.echo(made.as_json() if output.as_json else str(made).rstrip())
@@ -1012,12 +1071,12 @@ def _uncollected(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _numbers(text: str) -> list[float]:
+def _numbers(text: str, option: str) -> list[float]:
     """Return the numbers in a text, separated by commas."""
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{text!r} must be numbers separated by commas.", param_hint="'--response'") from None
+        raise click.BadParameter(f"{text!r} must be numbers separated by commas.", param_hint=f"'{option}'") from None
 
 
 def _truth(text: str, protocol: Protocol) -> Any:

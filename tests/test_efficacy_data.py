@@ -384,6 +384,31 @@ FAULTS = {
 test_fault_is_caught = faults(FAULTS)
 
 
+def test_settle_is_the_comparison_of_the_posterior():
+    """The default levels have the highest rates; the number needed is the first that reaches the wanted probability."""
+    found = dsf.settle(AS, "1/6 3/6 4/6", wanted=0.75)
+    after = IndependentPrior(doses=(1.0, 3.0, 5.0)).after([6, 6, 6], [1, 3, 4])
+    assert found.attrs["levels"] == [2, 3]
+    needed = dsf.patients_needed(after, (2, 3), 0.75)
+    assert found.attrs["needed"] == needed.n
+    for n, p in zip(found["n"], found["p_correct"], strict=True):
+        assert p == randomised_stage(after, (2, 3), n).p_correct
+    assert dsf.settle(AS, "1/6 3/6 4/6", levels=(1, 3), wanted=0.999, most=3).attrs["needed"] == 0
+    for given, message in (("1/6 0/0 0/0", "two doses"), ("1/6", "responses")):
+        with pytest.raises(dsf.InputError, match=message):
+            dsf.settle(AS, given)
+    with pytest.raises(dsf.InputError, match="efficacy"):
+        dsf.settle(protocol(**CHANGE), "1/6 3/6 4/6")
+
+
+def test_saved_and_read_back(tmp_path):
+    found = dsf.analyze(AS, OUTCOMES, responses="1/6 3/6 4/6")
+    found.tree(draws=20).to_netcdf(tmp_path / "found.nc", engine="h5netcdf")
+    again = dsf.read_result(tmp_path / "found.nc")
+    assert again.attrs["efficacy"] == found.summary.attrs["efficacy"]
+    np.testing.assert_array_equal(again["p_largest_utility"], found.summary["p_largest_utility"])
+
+
 @pytest.mark.slow
 def test_draws_of_toxicity_give_the_same_record():
     """With the DLT rates by NUTS, within five of the stated errors of quadrature."""

@@ -17,6 +17,7 @@ from dosefind.show.html import as_fragment
 from dosefind.show.pages import common
 from dosefind.show.pages.analysis import Estimates, analysis
 from dosefind.show.pages.comparison import Comparison, comparison
+from dosefind.show.pages.efficacy import settled
 from dosefind.show.pages.next_dose import Conduct, next_dose
 from dosefind.show.pages.paths import Paths, paths
 from dosefind.show.pages.sensitivity import Sensitivity, sensitivity
@@ -604,3 +605,11 @@ def test_efficacy_shows_the_numbers_of_the_library():
         assert float(row[3]) == pytest.approx(found["expected_utility"].values[0, level - 1], abs=0.051)
         assert float(row[4]) == pytest.approx(100 * found["p_largest_utility"].values[0, level - 1], abs=0.051)
         assert float(row[5]) == pytest.approx(found["expected_loss"].values[0, level - 1], abs=0.051)
+
+
+def test_page_of_a_randomised_comparison(snapshot):
+    trial = dsf.load_trial(ROOT / "examples" / "nct05962762" / "dose-selection" / "trial.toml")
+    found = dsf.settle(trial, "1/6 3/6 4/6")
+    page = as_lines(settled(found, stamp(trial, assesses=True)), False, 80)
+    assert page == snapshot
+    assert f"{100 * found['p_correct'][0]:.1f}%" in page

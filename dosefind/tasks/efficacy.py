@@ -8,23 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._check import InputError, Problem
+from .._check import MISSING, InputError, Problem
+from ..config import Trial
 from ..efficacy.binary import BetaResponse, IndependentPrior, LogisticQuadratic, Plateau, ResponsePosterior, ResponsePrior
 from ..efficacy.continuous import ChangePosterior, ChangePrior
 from ..efficacy.known import unknowns
-from ..efficacy.randomised import randomised_stage
+from ..efficacy.randomised import patients_needed, randomised_stage
 from ..efficacy.responses import Responses
 from ..efficacy.utility import ExpectedUtility, Limits, expected_utility
 from ..figures import EFFICACY
 from ..posterior.base import Figure, Posterior
 from ..protocol import Efficacy, Protocol
+from ..threads import one_thread
 from ..words import _
 
-__all__ = ["SIZES", "joined", "response_counts"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SIZES", "joined", "response_counts", "settle"]
 
 SIZES = (10, 20, 40)
 """Patients per dose of the randomised comparisons that are shown."""
@@ -71,6 +76,76 @@ def joined(
     for name, (dims, values) in variables.items():
         variables[name] = (dims, values, {"definition": _(EFFICACY[name].definition)})
     return variables, coordinates, case.record() | record
+
+
+@one_thread
+def settle(
+    trial: Trial | Protocol,
+    responses: str | Responses,
+    *,
+    levels: Sequence[int] | None = None,
+    margin: float = 0.0,
+    wanted: float = 0.8,
+    most: int = 60,
+) -> pd.DataFrame:
+    """Return what a randomised comparison of doses after escalation would settle, with the posterior of the responses as prior.
+
+    Parameters
+    ----------
+    trial
+        The trial, or its protocol, with a table ``efficacy`` of a response.
+    responses
+        Outcomes of the endpoint, as for `analyze`.
+    levels
+        Two or three levels to compare; by default the two with known outcomes and the highest expected response rates.
+    margin
+        A higher dose is selected if its observed response rate exceeds the lower one's by more than this, and is correct if its
+        true rate does.
+    wanted
+        Wanted probability of correct selection.
+    most
+        Largest number of patients per dose tried for it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        For ``n`` patients per dose the probability of correct selection (``p_correct``) and the expected response rate of the dose
+        selected (``rate_selected``). Attributes: ``levels``, ``margin``, ``wanted``, ``most``, the smallest ``needed`` number (0 if
+        none up to ``most`` suffices), and the expected rate of the best of these doses (``rate_best``).
+
+    Examples
+    --------
+    >>> from dosefind import load_trial
+    >>> found = settle(load_trial("examples/nct05962762/dose-selection/trial.toml"), "1/6 3/6 3/6")
+    >>> found.attrs["levels"], found.attrs["needed"], found.p_correct.round(3).tolist()
+    ([2, 3], 14, [0.778, 0.805, 0.831, 0.875])
+    """
+    import pandas as pd
+
+    protocol = Trial.of(trial).protocol
+    if protocol.efficacy is None or protocol.efficacy.kind != "response":
+        raise InputError(Problem("efficacy", MISSING, "the config needs this table, with kind = 'response'"))
+    given = response_counts(responses, protocol.n_doses)
+    assert given is not None
+    a, b = protocol.efficacy.prior
+    after = IndependentPrior(doses=tuple(map(float, protocol.doses.amounts)), a=a, b=b).after(given.n, given.responses)
+    known = np.flatnonzero(given.n > 0)
+    if levels is None:
+        if len(known) < 2:
+            raise InputError(Problem("responses", given.n.tolist(), "must be known at two doses, or levels must be given"))
+        levels = _highest(after.mean().value, known)
+    needed = patients_needed(after, levels, wanted, margin=margin, most=most)
+    sizes = sorted({*SIZES, *(() if needed is None else (needed.n,))})
+    found = [randomised_stage(after, levels, n, margin=margin) for n in sizes]
+    table = pd.DataFrame({name: [getattr(stage, name) for stage in found] for name in ("n", "p_correct", "rate_selected")})
+    table.attrs |= {"levels": list(found[0].levels), "margin": margin, "wanted": wanted, "most": most}
+    table.attrs |= {"needed": 0 if needed is None else needed.n, "rate_best": found[0].rate_best}
+    return table
+
+
+def _highest(mean: np.ndarray, among: np.ndarray) -> list[int]:
+    """Return the two levels with the highest response rates, the lower ones on ties, in increasing order."""
+    return sorted((among[np.argsort(-mean[among], kind="stable")[:2]] + 1).tolist())
 
 
 @dataclass(frozen=True)
@@ -229,7 +304,7 @@ class _Case:
         """Return randomised comparisons of the two doses considered with the highest response rates; ``None`` without two."""
         if len(among) < 2:
             return None
-        levels = sorted((among[np.argsort(-first.mean().value[among], kind="stable")[:2]] + 1).tolist())
+        levels = _highest(first.mean().value, among)
         found = [randomised_stage(first, levels, n) for n in SIZES]
         return {
             "levels": levels,

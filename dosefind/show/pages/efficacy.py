@@ -5,8 +5,9 @@ It supports the decision of the committee on the RP2D and never declares one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -14,10 +15,13 @@ import xarray as xr
 from ...figures import EFFICACY, percent, written
 from ...plots.style import amount, unit
 from ...words import _, counted, marked
-from ..content import Block, Bullets, Note, Paragraph, Section, Table, Text, data, filled, table, text
+from ..content import Block, Bullets, Note, Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 
-__all__ = ["Shown"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Shown", "settled"]
 
 _OUTCOMES = {
     "response": marked("response, no DLT"),
@@ -346,21 +350,13 @@ class Shown:
         found = self.record["settle"]
         if found is None:
             return ()
-        rows = [
-            (str(n), percent(p), percent(rate))
-            for n, p, rate in zip(found["sizes"], found["p_correct"], found["rate_selected"], strict=True)
-        ]
         low, high = found["levels"]
         words = _(
             "Randomised comparison of levels {low} and {high} by response rate, averaged over the posterior of independent doses; "
             "the best of the two has an expected response rate of {best}."
         )
         caption = filled(words, low=low, high=high, best=percent(found["rate_best"]))
-        heads = (_("patients per dose"), _("P(correct selection)"), _("response rate of the dose selected"))
-        note = _(
-            "The dose with the higher observed rate is selected, the lower dose on ties; probabilities are sums over all outcomes."
-        )
-        return (table(caption, heads, rows, notes=(note,)),)
+        return (_comparisons(caption, zip(found["sizes"], found["p_correct"], found["rate_selected"], strict=True)),)
 
     def _shapes(self) -> Section:
         rows = [(_(_SHAPES[name]), percent(weight)) for name, weight in self.record["shapes"].items()]
@@ -396,6 +392,50 @@ class Shown:
     def dose(self, level: int) -> str:
         """Return the amount of a level with its unit."""
         return amount(float(self.values("dose_amount")[level - 1]), unit(self.summary["dose_amount"].attrs["units"]))
+
+
+def _comparisons(caption: Text, rows: Iterable[tuple[int, float, float]]) -> Table:
+    """Return randomised comparisons by number of patients per dose."""
+    heads = (_("patients per dose"), _("P(correct selection)"), _("response rate of the dose selected"))
+    note = _(
+        "The dose with the higher observed rate is selected, the lower dose on ties; probabilities are sums over all outcomes."
+    )
+    return table(caption, heads, ((str(n), percent(p), percent(rate)) for n, p, rate in rows), notes=(note,))
+
+
+def settled(found: pd.DataFrame, stamp: Mapping[str, Any]) -> Page:
+    """Return the page of randomised comparisons of doses.
+
+    Parameters
+    ----------
+    found
+        The result of `dosefind.settle`.
+    stamp
+        Attributes of the result, as `dosefind.tasks.stamps.stamp` has them.
+    """
+    attrs = found.attrs
+    title = filled(_("{protocol}: what would settle the choice of a dose"), protocol=data(stamp["protocol"]))
+    places: dict[str, Any] = {"levels": _levels(attrs["levels"]), "wanted": percent(attrs["wanted"]), "most": attrs["most"]}
+    words = _("No number up to {most} patients per dose selects the correct one of levels {levels} with a probability of {wanted}.")
+    if attrs["needed"]:
+        at = found["n"].tolist().index(attrs["needed"])
+        places |= {"n": attrs["needed"], "p": percent(found["p_correct"].tolist()[at])}
+        words = _("{n} patients per dose select the correct one of levels {levels} with a probability of {p} ({wanted} wanted).")
+    caption = _("Randomised comparison of levels {levels}, averaged over the posterior of independent doses.")
+    if attrs["margin"]:
+        caption = _(
+            "Randomised comparison of levels {levels}, averaged over the posterior of independent doses; a higher dose is correct, "
+            "and selected, if its rate is higher by more than {margin}."
+        )
+    rows = zip(found["n"].tolist(), found["p_correct"].tolist(), found["rate_selected"].tolist(), strict=True)
+    best = filled(_("The best of these doses has an expected response rate of {best}."), best=percent(attrs["rate_best"]))
+    again = _("Observed rates are discrete: a larger number of patients can fall slightly below the wanted probability again.")
+    blocks = (
+        Bullets((filled(words, **places), text(again), best, text(_("The committee decides.")))),
+        _comparisons(filled(caption, margin=percent(attrs["margin"]), **places), rows),
+        Paragraph(common.assumed_words(stamp)),
+    )
+    return Page(title, blocks, (common.assumptions(stamp),))
 
 
 def _levels(levels: list[int]) -> str:
