@@ -938,6 +938,7 @@ class Amendment(Settings):
     rp2d: dict[str, Any] = _changes("rp2d")
     pause: dict[str, Any] = _changes("pause")
     utility: dict[str, Any] = _changes("utility")
+    efficacy: dict[str, Any] = _changes("efficacy")
     report: dict[str, Any] = _changes("report")
     assumed: dict[str, Name] = Field(
         default_factory=dict, description=marked("changed keys whose values the amendment does not state, each with the reason")

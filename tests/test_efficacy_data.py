@@ -241,6 +241,12 @@ def test_assessments_need_the_table_of_the_config(tmp_path):
         dsf.analyze(rules, "1NNN", responses="1/3 0/0 0/0")
 
 
+def test_an_amendment_can_change_the_endpoint():
+    table = AS.model_dump(exclude_unset=True) | {"amendment": [{"date": date(2024, 2, 1), "efficacy": {"days": [80, 120]}}]}
+    (_, first), (_, second) = dsf.Protocol.read(table).versions
+    assert (first.efficacy.days, second.efficacy.days) == ((71, 113), (80, 120))
+
+
 BAD_CONFIGS = [
     ({"days": [113, 71]}, "days"),
     ({"utilities": {"response": 30.0, "neither": 40.0, "response_and_dlt": 60.0, "dlt": 0.0}}, "efficacy.utilities"),
