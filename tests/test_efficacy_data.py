@@ -1,6 +1,7 @@
 """Outcomes of the efficacy endpoint per patient: intake, estimand, counts by dose, and the record joined with toxicity."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,13 +12,15 @@ import dosefind as dsf
 from dosefind.efficacy.binary import IndependentPrior
 from dosefind.efficacy.continuous import ChangePosterior, ChangePrior
 from dosefind.efficacy.randomised import randomised_stage
-from dosefind.efficacy.responses import Responses, response_outcomes
+from dosefind.efficacy.responses import Responses, outcome_of, response_outcomes
 from dosefind.efficacy.utility import expected_utility
+from dosefind.evaluability import known_by
 from dosefind.intake.writing import csv_text, plain_tables
+from dosefind.patients import Assessment
 from dosefind.show.content import Answers, Bullets, Figure, as_string
 from dosefind.show.pages.efficacy import Shown
 
-from . import peers
+from . import made_up, peers
 from .planted import faults
 
 CONFIG = peers.ROOT / "configs" / "nct05962762.toml"
@@ -88,6 +91,47 @@ def test_outcome_of_each_patient(tmp_path):
     assert (found.n + found.pending + found.missing).sum() == 8
     later = outcomes(tmp_path, AS, date(2024, 8, 1))[1]
     assert later["A-6"] == ("missing", None)
+
+
+FIRST = date(2024, 1, 1)
+# Days of assessments with their results, of death and of leaving, the data cutoff day, and the outcome; the days are 71 to 113.
+BOUNDS = [
+    ({71: 1}, None, None, 300, ("known", 1.0)),
+    ({113: 1}, None, None, 300, ("known", 1.0)),
+    ({70: 1}, None, None, 300, ("missing", None)),
+    ({114: 1}, None, None, 300, ("missing", None)),
+    # Of two equally far from the middle, day 92, the later one; else the nearer one.
+    ({91: 0, 93: 1}, None, None, 300, ("known", 1.0)),
+    ({90: 0, 93: 1, 113: 0}, None, None, 300, ("known", 1.0)),
+    ({}, None, None, 112, ("pending", None)),
+    ({}, None, None, 113, ("missing", None)),
+    ({}, 113, None, 300, ("known", 0.0)),
+    ({}, 114, None, 300, ("missing", None)),
+    ({80: 1}, 80, None, 300, ("known", 1.0)),
+    ({80: 1}, 79, None, 300, ("known", 0.0)),
+    ({}, None, 100, 105, ("missing", None)),
+    ({}, None, 113, 112, ("pending", None)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "died", "left", "cut", "outcome"), BOUNDS)
+def test_bounds_of_the_days(seen, died, left, cut, outcome):
+    """Day 1 is the day of the first infusion, and the first and the last day of the assessment belong to it."""
+
+    def on(day):
+        return FIRST + timedelta(days=day - 1)
+
+    patient = made_up.patient("P1", 1, 1)
+    patient = replace(
+        patient,
+        infusions=(FIRST,),
+        last_contact=None,
+        died=None if died is None else on(died),
+        discontinued=None if left is None else on(left),
+        assessments=tuple(Assessment(float(value), on(day), "row") for day, value in seen.items()),
+    )
+    found = outcome_of(known_by(patient, on(cut)), 1, AS.efficacy, on(cut))
+    assert (found.kind, found.value) == outcome
 
 
 def test_strategies_of_the_estimand(tmp_path):

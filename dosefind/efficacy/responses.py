@@ -15,12 +15,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from .._check import MISSING, InputError, Problem, counts
+from ..days import study_day
 from ..evaluability import UNTREATED, Evaluated
 from ..patients import Assessment, Patient
 from ..protocol import Efficacy, Protocol, plain_words
 from ..words import _
 
-__all__ = ["ResponseOutcome", "Responses", "response_outcomes"]
+__all__ = ["ResponseOutcome", "Responses", "outcome_of", "response_outcomes"]
 
 Kind = Literal["known", "pending", "missing", "outside"]
 # Kind, value, rule, whether it is composite, and rows.
@@ -140,11 +141,27 @@ def response_outcomes(evaluated: Evaluated, protocol: Protocol) -> Responses | N
     if efficacy is None:
         return None
     pairs = zip(evaluated.statuses, evaluated.patients, strict=True)
-    found = [_judged(patient, status.level, status.part in UNTREATED, efficacy, evaluated.as_of) for status, patient in pairs]
+    cut = evaluated.as_of
+    found = [outcome_of(patient, status.level, efficacy, cut, untreated=status.part in UNTREATED) for status, patient in pairs]
     return Responses.of(found, protocol.n_doses)
 
 
-def _judged(patient: Patient, level: int | None, untreated: bool, efficacy: Efficacy, cut: date) -> ResponseOutcome:
+def outcome_of(patient: Patient, level: int | None, efficacy: Efficacy, cut: date, *, untreated: bool = False) -> ResponseOutcome:
+    """Return the outcome of one patient.
+
+    Parameters
+    ----------
+    patient
+        The patient, as known by the data cutoff date.
+    level
+        Dose level, from 1; ``None`` for a dose not in the protocol.
+    efficacy
+        The endpoint.
+    cut
+        The data cutoff date.
+    untreated
+        Whether the patient was not given the product.
+    """
     if untreated or level is None:
         words = _("not given the product") if untreated else _("dose not in the protocol")
         return ResponseOutcome(patient.subject, None, "outside", None, None, words)
@@ -229,6 +246,4 @@ def _assessed(patient: Patient, efficacy: Efficacy) -> tuple[Assessment | None, 
 
 
 def _study_day(patient: Patient, day: date) -> int:
-    """Return the study day, where the first infusion is day 1; there is no day 0."""
-    days = (day - patient.infusions[0]).days
-    return days + 1 if days >= 0 else days
+    return study_day(patient.infusions[0], day)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._check import InputError
+from ..days import study_day
 from ..patients import AdverseEvent, Patient, Patients
 from ..protocol import Protocol
 from ..provenance import harmless
@@ -312,9 +313,7 @@ def _amount(amount: float) -> str:
 
 
 def _study_day(patient: Patient, day: date) -> int:
-    """Return the study day, where the first infusion is day 1; there is no day 0."""
-    days = (day - patient.infusions[0]).days
-    return days + 1 if days >= 0 else days
+    return study_day(patient.infusions[0], day)
 
 
 def csv_text(table: Written) -> str:
