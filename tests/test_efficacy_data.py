@@ -398,6 +398,17 @@ def test_what_is_not_known_is_said(given, responses, codes):
         assert record["choice"] is None
 
 
+def test_a_dose_alone_is_not_compared():
+    """With one dose considered no P(largest utility) is shown, and of untried doses no utility, which would be the prior's."""
+    shown = Shown(dsf.analyze(AS, "1NNN", responses="1/3 0/0 0/0").summary)
+    rows = [[as_string(cell) for cell in row] for row in shown.by_dose().rows]
+    assert [row[-2:] for row in rows] == [["\u2013", "\u2013"]] * 3
+    assert [row[-3] for row in rows][1:] == ["\u2013", "\u2013"]
+    assert "undecided" in as_string(shown.answers()[0])
+    # Each level without data is named in one caution.
+    assert sum("levels 2, 3" in as_string(words) or "level 2" in as_string(words) for words in shown.cautions()) <= 1
+
+
 def test_all_pending_is_said():
     nobody, three = np.zeros(3, int), np.array([3, 0, 0])
     found = dsf.analyze(AS, "1NNN", responses=Responses(nobody, nobody, three, nobody, nobody)).summary.attrs["efficacy"]

@@ -240,4 +240,5 @@ def utility(found: Analysis, ax: Axes | None = None) -> Axes:
 
 def _chances(summary: Any, record: dict[str, Any]) -> list[str]:
     values = summary["p_largest_utility"].values[0]
-    return [in_percent(p) if d + 1 in record["among"] else "\u2013" for d, p in enumerate(values)]
+    compared = record["among"] if len(record["among"]) > 1 else []
+    return [in_percent(p) if d + 1 in compared else "\u2013" for d, p in enumerate(values)]

@@ -32,34 +32,32 @@ _OUTCOMES = {
 _UNKNOWN = {
     "no_patients": marked("No patient has a known outcome of either kind: all estimates are the prior's."),
     "one_dose_tried": marked(
-        "Responses are known at level {levels} only: what is said of the other doses is the prior's, or extrapolated."
+        "Responses are known at {levels} only: what is said of the other doses is the prior's, or extrapolated."
     ),
-    "untried_doses": marked(
-        "No response outcome is known at level {levels}: nothing there is estimated from patients at that dose."
-    ),
-    "all_responses_pending": marked("No response outcome is known yet; some are pending at level {levels}."),
-    "responses_pending": marked("Response outcomes are pending at level {levels}, and are not in these estimates."),
+    "untried_doses": marked("No response outcome is known at {levels}: nothing there is estimated from patients at that dose."),
+    "all_responses_pending": marked("No response outcome is known yet; some are pending at {levels}."),
+    "responses_pending": marked("Response outcomes are pending at {levels}, and are not in these estimates."),
     "no_responses": marked("No patient responded: the data bound the response rates from above, and do not rank the doses."),
     "every_patient_responded": marked(
         "Every patient responded: the data bound the response rates from below, and do not rank the doses."
     ),
     "responses_without_dlt_data": marked(
-        "At level {levels} responses are known and no DLT outcome is: the DLT rate there is the curve's."
+        "At {levels} responses are known and no DLT outcome is: the DLT rate there is the curve's."
     ),
-    "dlt_data_without_responses": marked("At level {levels} DLT outcomes are known and no response outcome is."),
+    "dlt_data_without_responses": marked("At {levels} DLT outcomes are known and no response outcome is."),
 }
 _BECAUSE = {
     "no_limits_stated": marked("the config states no limits within which a choice counts as decided"),
-    "one_dose": marked("only one dose is considered, so none is compared"),
+    "one_dose": marked("only one dose is considered, so no doses are compared"),
     "tie": marked("another dose has the same expected utility"),
     "p_best": marked("P(largest utility) of {p} is below the limit of {limit}"),
     "loss": marked("the expected loss of {loss} is above the limit of {limit}"),
     "no_admissible_dose": marked("no dose is considered"),
 }
 _EXCLUDED = {
-    "untried": marked("Not considered, because no outcome of DLT or of efficacy is known there: level {levels}."),
-    "overdose": marked("Not considered, because P(overdose) is not below {limit}: level {levels}."),
-    "futile": marked("Not considered, because of the rule on futility: level {levels}."),
+    "untried": marked("Not considered, because no outcome of DLT or of efficacy is known there: {levels}."),
+    "overdose": marked("Not considered, because P(overdose) is not below {limit}: {levels}."),
+    "futile": marked("Not considered, because of the rule on futility: {levels}."),
 }
 _KINDS = {"pending": marked("pending"), "missing": marked("missing"), "outside": marked("not counted")}
 _SHAPES = {
@@ -125,6 +123,9 @@ class Shown:
         level = record["choice"]
         if level is None:
             return (filled(_("{endpoint}: no dose is considered, so none is compared."), endpoint=endpoint),)
+        if len(record["among"]) == 1:
+            words = _("{endpoint}: undecided, because only level {level} is considered: no doses are compared.")
+            return (filled(words, endpoint=endpoint, level=level),)
         if self.of_change:
             words = _("{endpoint}: largest expected utility at level {level}; P(best mean change) there {p}, expected loss {loss}.")
             p, loss = percent(float(self.values("p_best_change")[level - 1])), self._written("change_loss", level - 1)
@@ -181,9 +182,10 @@ class Shown:
                 self._interval("response_lower", "response_upper", (0, d)),
             ]
             if compared:
-                row.append(self._written("expected_utility", (0, d)))
+                # Without a response outcome it would be that of the prior alone.
+                row.append(self._written("expected_utility", (0, d)) if self.values("response_n")[d] else "\u2013")
                 row += [
-                    self._with_error(name, (0, d)) if d + 1 in self.record["among"] else "\u2013"
+                    self._with_error(name, (0, d)) if self._compared(d) else "\u2013"
                     for name in ("p_largest_utility", "expected_loss")
                 ]
             rows.append(row)
@@ -191,13 +193,17 @@ class Shown:
         a, b = (f"{value:g}" for value in self.record["prior"])
         return table(filled(words, endpoint=data(self.record["endpoint"]), a=a, b=b), heads, rows)
 
+    def _compared(self, d: int) -> bool:
+        """Return whether a dose is compared with another one."""
+        return d + 1 in self.record["among"] and len(self.record["among"]) > 1
+
     def _changes(self) -> Table:
         utility = "expected_utility_of_change" in self.summary
         heads = [_("level"), _("n"), *([_("pending")] if self.waits else []), _("mean change"), _("95% interval")]
         heads += [_("P(best), %"), _("expected loss"), *([_("expected utility")] if utility else [])]
         rows = []
         for d in range(self.summary.sizes["dose"]):
-            considered = d + 1 in self.record["among"]
+            considered = self._compared(d)
             low, high = (self._written(name, d) for name in ("change_lower", "change_upper"))
             row = [*self._own(d, False), self._written("change_mean", d), _("{low} to {high}").format(low=low, high=high)]
             row += [self._written(name, d) if considered else "\u2013" for name in ("p_best_change", "change_loss")]
@@ -210,7 +216,12 @@ class Shown:
         """Return what the data leave open, and the doses that are not considered."""
         if not self.record:
             return ()
-        items = [text(_(_UNKNOWN[one["code"]]).format(levels=_levels(one["levels"]))) for one in self.record["unknown"]]
+        unknown = {one["code"]: one["levels"] for one in self.record["unknown"]}
+        # Each level without data is named once.
+        named = {level for levels in unknown.values() for level in levels}
+        if "one_dose_tried" in unknown:
+            unknown.pop("untried_doses", None)
+        items = [text(_(_UNKNOWN[code]).format(levels=_levels(levels))) for code, levels in unknown.items()]
         if self.waits and self.values("response_composite").any():
             words = _(
                 "A death or rescue is known at once and other outcomes only at the assessment: while outcomes are pending, these "
@@ -219,6 +230,8 @@ class Shown:
             items.append(text(words))
         limit = f"{100 * self.summary.attrs['rp2d_limit']:g}%"
         for code, levels in self.record["excluded"].items():
+            if code == "untried" and named.issuperset(levels):
+                continue
             items.append(text(_(_EXCLUDED[code]).format(levels=_levels(levels), limit=limit)))
         missing, composite = (int(self.values(f"response_{name}").sum()) for name in ("missing", "composite"))
         if missing or composite:
@@ -293,7 +306,8 @@ class Shown:
             for d, level in enumerate(self.values("dose")):
                 interval = self._interval("response_lower", "response_upper", (k, d))
                 row = [prior if d == 0 else "", str(level), self._written("response_mean", (k, d)), interval]
-                row += [self._with_error(name, (k, d)) for name in _WORTH] if compared else []
+                row += [self._with_error(_COMPARED[0], (k, d))] if compared else []
+                row += [self._with_error(name, (k, d)) if self._compared(d) else "\u2013" for name in _COMPARED[1:] if compared]
                 rows.append(row)
         words = _(
             "Response rate and utility under three priors, %: with few patients they differ, which is what they are shown for; "
@@ -416,15 +430,15 @@ def settled(found: pd.DataFrame, stamp: Mapping[str, Any]) -> Page:
     attrs = found.attrs
     title = filled(_("{protocol}: what would settle the choice of a dose"), protocol=data(stamp["protocol"]))
     places: dict[str, Any] = {"levels": _levels(attrs["levels"]), "wanted": percent(attrs["wanted"]), "most": attrs["most"]}
-    words = _("No number up to {most} patients per dose selects the correct one of levels {levels} with a probability of {wanted}.")
+    words = _("No number up to {most} patients per dose selects the correct one of {levels} with a probability of {wanted}.")
     if attrs["needed"]:
         at = found["n"].tolist().index(attrs["needed"])
         places |= {"n": attrs["needed"], "p": percent(found["p_correct"].tolist()[at])}
-        words = _("{n} patients per dose select the correct one of levels {levels} with a probability of {p} ({wanted} wanted).")
-    caption = _("Randomised comparison of levels {levels}, averaged over the posterior of independent doses.")
+        words = _("{n} patients per dose select the correct one of {levels} with a probability of {p} ({wanted} wanted).")
+    caption = _("Randomised comparison of {levels}, averaged over the posterior of independent doses.")
     if attrs["margin"]:
         caption = _(
-            "Randomised comparison of levels {levels}, averaged over the posterior of independent doses; a higher dose is correct, "
+            "Randomised comparison of {levels}, averaged over the posterior of independent doses; a higher dose is correct, "
             "and selected, if its rate is higher by more than {margin}."
         )
     rows = zip(found["n"].tolist(), found["p_correct"].tolist(), found["rate_selected"].tolist(), strict=True)
@@ -439,9 +453,10 @@ def settled(found: pd.DataFrame, stamp: Mapping[str, Any]) -> Page:
 
 
 def _levels(levels: list[int]) -> str:
-    return ", ".join(map(str, levels))
+    listed = ", ".join(map(str, levels))
+    return counted("level {levels}", "levels {levels}", len(levels), levels=listed)
 
 
-_WORTH = ("expected_utility", "p_largest_utility", "expected_loss")
+_COMPARED = ("expected_utility", "p_largest_utility", "expected_loss")
 # An error of less than half of the last digit shown is not.
 _SEEN = 0.05
