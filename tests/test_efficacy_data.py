@@ -473,7 +473,9 @@ def test_saved_and_read_back(tmp_path):
 @pytest.mark.slow
 def test_draws_of_toxicity_give_the_same_record():
     """With the DLT rates by NUTS, within five of the stated errors of quadrature."""
-    exact, drawn = (dsf.analyze(AS, OUTCOMES, responses="1/6 3/6 4/6", engine=engine).summary for engine in ("quadrature", "nuts"))
+    exact, drawn = (
+        dsf.analyze(AS, OUTCOMES, responses="1/6 3/6 4/6", engine=engine, draws=300).summary for engine in ("quadrature", "nuts")
+    )
     for name in ("expected_utility", "p_largest_utility", "expected_loss"):
         error = exact[f"{name}_error"].values + drawn[f"{name}_error"].values
         assert (np.abs(exact[name].values - drawn[name].values) <= 5 * error + 1e-6).all()
