@@ -661,7 +661,7 @@ def settle(
     trial = load_trial(config)
     given: Any = responses
     if patients is not None:
-        rest = _from_patients(*(trial, patients, events, assessments, as_of), borrows=False, samples=False)[1]
+        rest = _from_patients(trial, patients, events, assessments, as_of, curve=None, borrows=False, samples=False)[1]
         given = rest.get("responses", "")
     among = None if levels is None else [int(each) for each in _numbers(levels, "--levels")]
     found = tasks.settle(trial, given, levels=among, margin=margin, wanted=wanted)

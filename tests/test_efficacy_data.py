@@ -7,8 +7,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import dosefind as dsf
+from dosefind.cli import main
 from dosefind.efficacy.binary import IndependentPrior
 from dosefind.efficacy.continuous import ChangePosterior, ChangePrior
 from dosefind.efficacy.randomised import randomised_stage
@@ -460,6 +462,28 @@ def test_settle_is_the_comparison_of_the_posterior():
             dsf.settle(AS, given)
     with pytest.raises(dsf.InputError, match="efficacy"):
         dsf.settle(protocol(**CHANGE), "1/6 3/6 4/6")
+
+
+COMMANDS = [
+    (["analyze", "--patients", "patients.csv"], 0, "Undecided"),
+    (["analyze", "--outcomes", "1NNN 2NNN 3NNT", "--responses", "0/3 1/3 2/3"], 0, "P(largest utility)"),
+    (["analyze", "--outcomes", "1NNN", "--responses", "1/6"], 2, "responses"),
+    (["analyze", "--patients", "patients.csv", "--responses", "1/6 0/0 0/0"], 2, "--assessments"),
+    (["analyze", "--outcomes", "1NNN", "--assessments", "x.csv"], 2, "need --patients"),
+    (["settle", "--patients", "patients.csv"], 0, "patients per dose"),
+    (["settle", "--responses", "1/6 3/6 4/6", "--levels", "1,2,3", "--margin", "0.1"], 0, "levels 1, 2, 3"),
+    (["settle"], 2, "either --responses or --patients"),
+    (["settle", "--responses", "1/6 3/6 4/6", "--levels", "1,x"], 2, "--levels"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "text"), COMMANDS)
+def test_commands(words, status, text):
+    folder = peers.ROOT / "examples" / "nct05962762" / "dose-selection"
+    command, *options = [str(folder / word) if word == "patients.csv" else word for word in words]
+    found = CliRunner().invoke(main, [command, str(folder / "trial.toml"), *options])
+    assert found.exit_code == status
+    assert text in found.output
 
 
 def test_saved_and_read_back(tmp_path):
