@@ -39,7 +39,7 @@ OUTCOMES = ("response", "neither", "response_and_dlt", "dlt")
 """Outcomes of a patient, in the order of u1 to u4."""
 
 # Points of the coarser Gauss-Legendre rule, and of tables of distribution functions.
-_POINTS, _TABLE = 32, 2**13
+_POINTS, _TABLE = 32, 2**12
 # Classes of pairs of nodes, their generator on the lattice of a response curve, classes summed, and share of nodes left out.
 _CLASSES, _GENERATOR, _SUMMED, _LEFT_OUT = 32, np.array([1, 7, 11]), 2, 1e-4
 # Toxicity nodes of less than this share are left out; values held at a time; draws of a toxicity posterior that consists of draws.
