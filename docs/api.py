@@ -62,6 +62,24 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
             *("endpoints.aalen_johansen", "endpoints.Incidence"),
         ],
     ),
+    "efficacy": (
+        "Efficacy and dose selection",
+        "Outcomes of the efficacy endpoint, their posteriors, expected utility, and randomised comparisons of doses.",
+        [
+            *("response_outcomes", "efficacy.responses.Responses", "efficacy.responses.ResponseOutcome", "protocol.Efficacy"),
+            *("efficacy.binary.IndependentPrior", "efficacy.binary.Plateau", "efficacy.binary.LogisticQuadratic"),
+            *("efficacy.binary.BetaResponse", "efficacy.binary.CurveResponse"),
+            *("efficacy.continuous.ChangePrior", "efficacy.continuous.ChangePosterior"),
+            *("efficacy.utility.expected_utility", "efficacy.utility.ExpectedUtility", "protocol.OutcomeUtilities"),
+            *(
+                "settle",
+                "randomised_stage",
+                "patients_needed",
+                "efficacy.randomised.RandomisedStage",
+                "efficacy.randomised.two_dose_stage",
+            ),
+        ],
+    ),
     "designs": (
         "Designs",
         "Settings are given by name. Every design has the shared limits in addition to its own; `Design` at the end is the base of "

@@ -56,6 +56,7 @@ TITLES = {
     "test_crm.test_published_small_cases": "CRM: two small published fits",
     "test_crm.test_peer_skeletons": "Skeletons from indifference intervals",
     "test_crm.test_peer_indifference_intervals": "Indifference intervals of a skeleton",
+    "test_efficacy_randomised.test_published_size_of_two_doses": "Randomised comparison of two doses: a published sample size",
     "test_posterior.test_peer_two_parameter_posteriors": "Two-parameter logistic curve: posterior and evidence",
     "test_posterior.test_published_two_parameter_trial": "Two-parameter logistic curve: a published trial",
     "test_posterior.test_published_uniform_prior": "One-parameter logistic curve with a uniform prior: a published posterior",
@@ -76,6 +77,9 @@ SECOND_WAYS = {
     "test_three_plus_three.test_plain_rule_of_the_protocol_agrees": "3+3 against a plain rule of ten lines",
     "test_boin.test_plain_rule_agrees": "BOIN against a plain rule of ten lines",
     "test_monitoring.test_crossing_against_every_sequence_of_outcomes": "Probability of a pause against every sequence of outcomes",
+    "test_efficacy_binary.test_independent_doses_are_beta": "Response rates of independent doses against the beta distribution",
+    "test_efficacy_utility.test_two_doses_with_known_toxicity_by_integration": "P(largest utility) of two doses by a midpoint rule",
+    "test_efficacy_continuous.test_evidence_of_a_flat_response_by_integration": "Evidence of a flat dose-response by integration",
 }
 
 _TWO_WAYS = """## Results computed in two ways

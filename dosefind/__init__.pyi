@@ -21,6 +21,9 @@ from .designs import Optimal as Optimal
 from .designs import RollingSix as RollingSix
 from .designs import ThreePlusThree as ThreePlusThree
 from .designs import design_from_rule as design_from_rule
+from .efficacy.randomised import patients_needed as patients_needed
+from .efficacy.randomised import randomised_stage as randomised_stage
+from .efficacy.responses import response_outcomes as response_outcomes
 from .evaluability import evaluate as evaluate
 from .intake import read_patients as read_patients
 from .models import BivariateNormal as BivariateNormal
@@ -54,6 +57,7 @@ from .tasks import optimum as optimum
 from .tasks import paths as paths
 from .tasks import select as select
 from .tasks import sensitivity as sensitivity
+from .tasks import settle as settle
 from .tasks import synthesize as synthesize
 from .trial import States as States
 

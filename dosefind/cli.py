@@ -156,6 +156,11 @@ class _Day(click.DateTime):
 
 
 _events = click.option("--events", type=click.Path(path_type=Path), help="Adverse events in a separate file, .csv or .xlsx.")
+_assessments = click.option(
+    "--assessments",
+    type=click.Path(path_type=Path),
+    help="Assessments of the efficacy endpoint, one row each, as .csv or .xlsx; the config's table efficacy says what is read.",
+)
 _as_of = click.option(
     "--as-of",
     type=_Day(),
@@ -185,6 +190,7 @@ def _from_patients(
     trial: Trial,
     patients: Path,
     events: Path | None,
+    assessments: Path | None,
     as_of: datetime | None,
     *,
     curve: str | None,
@@ -192,13 +198,16 @@ def _from_patients(
     samples: bool,
 ) -> tuple[list[Cohort], dict[str, Any]]:
     """Return the cohorts of a table of patients, with everything else of them that an analysis uses."""
+    from .efficacy.responses import response_outcomes
     from .evaluability import evaluate
     from .intake import read_patients
     from .models import Hazard
 
-    read = read_patients(patients, trial.protocol, events=events, progress=_progress("rows"))
+    read = read_patients(patients, trial.protocol, events=events, assessments=assessments, progress=_progress("rows"))
     evaluated = evaluate(read, trial.protocol, None if as_of is None else as_of.date())
     rest: dict[str, Any] = {"others": evaluated.beside(), "weighted": evaluated.weighted}
+    if trial.protocol.efficacy is not None:
+        rest["responses"] = response_outcomes(evaluated, trial.protocol)
     if not borrows:
         rest["administered"] = evaluated.administered
     by_infusion = borrows and trial.borrowing is not None and trial.borrowing.by_infusion
@@ -530,6 +539,12 @@ def calendar_(
     help="Patients instead of counts, as for 'next': a hazard per infusion uses parts of courses.",
 )
 @_events
+@_assessments
+@click.option(
+    "--responses",
+    metavar="TEXT",
+    help="Responses and patients of each dose, such as '0/3 1/6 2/6'; needs the table efficacy of the config.",
+)
 @_as_of
 @_curve
 @_borrow
@@ -551,6 +566,8 @@ def analyze(
     data: Path | None,
     patients: Path | None,
     events: Path | None,
+    assessments: Path | None,
+    responses: str | None,
     as_of: datetime | None,
     curve: str | None,
     borrow: tuple[str, ...],
@@ -567,14 +584,17 @@ def analyze(
     if draws is not None and engine != "nuts" and not borrow:
         raise click.UsageError("--draws has no effect with quadrature: add --engine nuts, or leave it out.")
     trial = load_trial(config)
-    known, rest = _given(outcomes, data, trial.protocol), {}
+    rest: dict[str, Any] = {"responses": responses}
+    known = _given(outcomes, data, trial.protocol)
+    if patients is not None and responses is not None:
+        raise click.UsageError("--patients excludes --responses: give them in columns, or with --assessments.")
     if patients is not None:
         if outcomes is not None or data is not None:
             raise click.UsageError("--patients excludes --outcomes and --data.")
         read = {"curve": curve, "borrows": bool(borrow), "samples": engine == "nuts"}
-        known, rest = _from_patients(trial, patients, events, as_of, **read)
-    elif events is not None or as_of is not None:
-        raise click.UsageError("--events and --as-of need --patients.")
+        known, rest = _from_patients(trial, patients, events, assessments, as_of, **read)
+    elif any(option is not None for option in (events, assessments, as_of)):
+        raise click.UsageError("--events, --assessments and --as-of need --patients.")
     found = tasks.analyze(
         trial,
         known,
@@ -595,6 +615,65 @@ def analyze(
     from .show.terminal import show
 
     show(analysis(summary), details)
+
+
+@main.command(
+    examples=(
+        "settle examples/nct05962762/dose-selection/trial.toml --responses '1/6 3/6 4/6'",
+        "settle examples/nct05962762/dose-selection/trial.toml --responses '1/6 3/6 4/6' --levels 2,3 --wanted 0.75",
+    )
+)
+@_config
+@click.option("--responses", metavar="TEXT", help="Responses and patients of each dose, such as '0/3 1/6 2/6'.")
+@click.option("--patients", type=click.Path(path_type=Path), help="Patients, as for 'next'.")
+@_events
+@_assessments
+@_as_of
+@click.option(
+    "--levels", metavar="LEVELS", help="Levels to compare, such as 2,3.  [default: the two with the highest response rates]"
+)
+@click.option(
+    "--margin", type=float, default=0.0, show_default=True, help="Difference in response rates that selects a higher dose."
+)
+@click.option("--wanted", type=float, default=0.8, show_default=True, help="Wanted probability of correct selection.")
+@_details
+@_common
+def settle(
+    config: Path,
+    responses: str | None,
+    patients: Path | None,
+    events: Path | None,
+    assessments: Path | None,
+    as_of: datetime | None,
+    levels: str | None,
+    margin: float,
+    wanted: float,
+    details: bool,
+    output: _Output,
+) -> None:
+    """Show how many patients a randomised comparison of doses needs, with the responses of the trial as prior."""
+    from . import provenance, tasks
+    from .config import load_trial
+
+    output.claim("settle")
+    if (responses is None) == (patients is None):
+        raise click.UsageError("Give either --responses or --patients.")
+    trial = load_trial(config)
+    given: Any = responses
+    if patients is not None:
+        rest = _from_patients(trial, patients, events, assessments, as_of, curve=None, borrows=False, samples=False)[1]
+        given = rest.get("responses", "")
+    among = None if levels is None else [int(each) for each in _numbers(levels, "--levels")]
+    found = tasks.settle(trial, given, levels=among, margin=margin, wanted=wanted)
+    stamp = {**tasks.stamp(trial, assesses=True), "method": "exact", "seed": output.seed, **found.attrs}
+    output.save(partial(provenance.save_table, found, stamp, stem="settle"))
+    if output.as_json:
+        click.echo(provenance.as_json(found, stamp))
+        return
+    from .show.pages.efficacy import settled
+    from .show.terminal import show
+
+    show(settled(found, stamp), details)
 
 
 @main.command(
@@ -927,6 +1006,9 @@ def adjudicate(
     help="Deviations: infusion off schedule, staggering interval not kept, dose not in the protocol.",
 )
 @click.option("--gap", type=float, default=4.0, show_default=True, help="Mean days until the next patient could enter.")
+@click.option(
+    "--response", help="True response rate (or mean change) of each dose, such as '0.2,0.4,0.5': also simulate the endpoint."
+)
 @_binding
 @_common
 def synthesize(
@@ -938,6 +1020,7 @@ def synthesize(
     deviate: float,
     kinds: tuple[str, ...],
     gap: float,
+    response: str | None,
     design: str | None,
     output: _Output,
 ) -> None:
@@ -960,6 +1043,7 @@ def synthesize(
         kinds=kinds,
         gap=gap,
         design=design,
+        response=None if response is None else _numbers(response, "--response"),
     )
     output.save(made.write)
     click.echo(made.as_json() if output.as_json else str(made).rstrip())
@@ -987,6 +1071,14 @@ def _uncollected(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _numbers(text: str, option: str) -> list[float]:
+    """Return the numbers in a text, separated by commas."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} must be numbers separated by commas.", param_hint=f"'{option}'") from None
+
+
 def _truth(text: str, protocol: Protocol) -> Any:
     """Return the name of a scenario, or the probabilities in the text."""
     try:
@@ -1008,6 +1100,7 @@ def _truth(text: str, protocol: Protocol) -> Any:
     help="Patients as for next, for the conduct report. Without it, the design report is written.",
 )
 @_events
+@_assessments
 @_as_of
 @_replay
 @_final
@@ -1021,6 +1114,7 @@ def report(
     config: Path,
     data: Path | None,
     events: Path | None,
+    assessments: Path | None,
     as_of: datetime | None,
     replay: bool,
     final: bool,
@@ -1043,7 +1137,14 @@ def report(
 
     wanted = [one.strip() for one in formats.split(",")]
     provenance.refuse_to_overwrite(out, can_write(wanted), force)
-    options = {"--events": events, "--as-of": as_of, "--replay": replay or None, "--final": final or None, "--design": design}
+    options = {
+        "--events": events,
+        "--assessments": assessments,
+        "--as-of": as_of,
+        "--replay": replay or None,
+        "--final": final or None,
+        "--design": design,
+    }
     without = [option for option, value in options.items() if value is not None]
     if data is None and without:
         raise click.UsageError(f"{without[0]} has no effect on a design report: add --data, or leave it out.")
@@ -1051,7 +1152,7 @@ def report(
     if data is None:
         found = show.report(trial, curve=curve, progress=_progress("designs"))
     else:
-        patients = read_patients(data, trial.protocol, events=events, progress=_progress("rows"))
+        patients = read_patients(data, trial.protocol, events=events, assessments=assessments, progress=_progress("rows"))
         cut = None if as_of is None else as_of.date()
         found = show.report(
             *(trial, patients, cut),

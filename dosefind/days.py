@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import lru_cache
 
-__all__ = ["ANY_DAY", "CLOCK", "FORMS", "Days", "read_days"]
+__all__ = ["ANY_DAY", "CLOCK", "FORMS", "Days", "read_days", "study_day"]
 
 FORMS = "2024-03, 2024---15, --03-15 or 2024-03-05/2024-03-20"
 """Forms of a partial date, as messages show them."""
@@ -214,3 +214,15 @@ def _interval(start: Days, end: Days, text: str) -> Days:
     # Without a year, an interval that ends in an earlier month extends into the next year.
     inside = (lambda pair: begins <= pair <= ends) if begins <= ends else (lambda pair: pair >= begins or pair <= ends)
     return Days(text, pairs=frozenset(filter(inside, _CALENDAR)))
+
+
+def study_day(first: date, day: date) -> int:
+    """Return the study day, where the first infusion is on day 1; there is no day 0.
+
+    Examples
+    --------
+    >>> study_day(date(2024, 3, 5), date(2024, 3, 5)), study_day(date(2024, 3, 5), date(2024, 3, 4))
+    (1, -1)
+    """
+    days = (day - first).days
+    return days + 1 if days >= 0 else days

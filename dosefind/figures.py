@@ -14,6 +14,7 @@ from .words import _, marked
 __all__ = [
     "BORROWING",
     "CALENDAR",
+    "EFFICACY",
     "ESTIMATES",
     "OPERATING",
     "OPTIMUM",
@@ -427,6 +428,59 @@ BORROWING: dict[str, Quantity] = {
     )
 }
 """What is known before a trial's own data where it borrows from others, in place of what is known before any data."""
+
+EFFICACY: dict[str, Quantity] = {
+    "response_n": Quantity(marked("patients with a known outcome of the efficacy endpoint"), marked("known"), "patients", 0),
+    "responses": Quantity(marked("responses among these patients"), marked("responses"), "responses", 0),
+    "response_pending": Quantity(marked("patients whose assessment is not due yet"), marked("pending"), "patients", 0),
+    "response_missing": Quantity(marked("patients whose assessment is missing"), marked("missing"), "patients", 0),
+    "response_composite": Quantity(
+        marked("patients whose outcome is that of a death or rescue before the assessment"),
+        marked("death or rescue"),
+        "patients",
+        0,
+    ),
+    "response_prior_mean": Quantity(marked("prior mean of the response rate, independent doses"), marked("prior mean"), "%"),
+    "response_mean": Quantity(marked("posterior mean of the response rate"), marked("response rate"), "%"),
+    "response_lower": Quantity(marked("2.5% quantile of the response rate"), marked("95% interval, lower"), "%"),
+    "response_upper": Quantity(marked("97.5% quantile of the response rate"), marked("95% interval, upper"), "%"),
+    "expected_utility": Quantity(
+        marked("expected utility of a patient's outcome, from 0 to 100, by the sponsor's utilities"), marked("expected utility")
+    ),
+    "expected_utility_error": Quantity(marked("numerical error of the expected utility")),
+    "p_largest_utility": Quantity(
+        marked("probability that the dose has the largest utility of the doses considered"), marked("P(largest utility)"), "%"
+    ),
+    "p_largest_utility_error": Quantity(marked("numerical error of that probability")),
+    "expected_loss": Quantity(
+        marked("expected difference between the largest utility and that of the dose: the loss of choosing it now"),
+        marked("expected loss"),
+    ),
+    "expected_loss_error": Quantity(marked("numerical error of the expected loss")),
+    "utility_by_prior_times": Quantity(
+        marked("expected utility with the information of the prior of the response rates multiplied"),
+        marked("expected utility by prior"),
+    ),
+    "utility_by_missing": Quantity(
+        marked("expected utility with every missing assessment counted as no response, or as a response"),
+        marked("utility by missing assessments"),
+    ),
+    "utility_by_curve": Quantity(marked("expected utility by each dose-toxicity curve of the config"), marked("utility by curve")),
+    "change_mean": Quantity(marked("posterior mean of the mean change at the dose"), marked("mean change"), digits=2),
+    "change_lower": Quantity(marked("2.5% quantile of the mean change"), marked("95% interval, lower"), digits=2),
+    "change_upper": Quantity(marked("97.5% quantile of the mean change"), marked("95% interval, upper"), digits=2),
+    "p_best_change": Quantity(
+        marked("probability that the dose has the best mean change of the doses considered"), marked("P(best mean change)"), "%"
+    ),
+    "change_loss": Quantity(
+        marked("expected difference between the best mean change and that of the dose"), marked("expected loss"), digits=2
+    ),
+    "expected_utility_of_change": Quantity(
+        marked("expected utility of a new patient's change, less that of a DLT, by the sponsor's utilities"),
+        marked("expected utility"),
+    ),
+}
+"""Efficacy and dose selection, by their names in `dosefind.analyze`'s result."""
 
 WAITING: dict[str, Quantity] = {
     "p_new_dlt": Quantity(marked("probability that at least one pending patient has a DLT by that date"), marked("new DLT"), "%"),

@@ -12,7 +12,7 @@ from .days import ANY_DAY, Days
 from .shown import Shown
 from .words import marked
 
-__all__ = ["PARTS", "SAME_AMOUNT", "AdverseEvent", "LabValue", "Listed", "Part", "Patient", "Patients"]
+__all__ = ["PARTS", "SAME_AMOUNT", "AdverseEvent", "Assessment", "LabValue", "Listed", "Part", "Patient", "Patients"]
 
 Part = Literal["escalation", "backfill", "expansion", "run-in", "placebo", "control"]
 """Part of a trial; only the escalation determines the next dose."""
@@ -151,6 +151,36 @@ class LabValue(NamedTuple):
     baseline: bool = False
 
 
+class Assessment(NamedTuple):
+    """One assessment of the efficacy endpoint.
+
+    Attributes
+    ----------
+    value
+        The result: 1 for a response and 0 for none, or a number in the unit of the endpoint.
+    day
+        Day of the assessment; ``None`` if the data give none.
+    source
+        The row from which it was read.
+    visit
+        Visit, as in the data.
+    baseline
+        Whether it is the baseline.
+    change
+        Whether the value is already the change from baseline.
+    """
+
+    value: float
+    day: date | None
+    source: str
+    visit: str = ""
+    baseline: bool = False
+    change: bool = False
+
+
+_DATED = ("last_contact", "dlt_date", "discontinued", "died", "left_treatment", "rescued")
+
+
 @dataclass(frozen=True)
 class Patient:
     """One patient.
@@ -204,6 +234,10 @@ class Patient:
         Possible days of that DLT, if ``dlt_date`` is not a single day; otherwise ``None``.
     labs
         Liver tests, if the protocol grades them relative to baseline; in date order.
+    assessments
+        Assessments of the efficacy endpoint, if the protocol has one.
+    rescued
+        Day of the first rescue treatment or transplant; ``None`` if the data report none.
     assigned_by
         Column or variable that assigns the level, such as ``ACTARMCD``; ``None`` if the level is that of the amount. It is only the
         origin of the level, so it is ignored when patients are compared.
@@ -233,6 +267,8 @@ class Patient:
     left_treatment_reason: str | None = None
     dlt_days: Days | None = None
     labs: tuple[LabValue, ...] = ()
+    assessments: tuple[Assessment, ...] = ()
+    rescued: date | None = None
     assigned_by: str | None = field(default=None, compare=False)
 
     died_recorded: bool = True
@@ -250,16 +286,17 @@ class Patient:
     def dates(self) -> Iterator[tuple[str, date]]:
         """Return every date with its location; for a partial date the earliest possible day, if there is one."""
         places = [(f"infusion {number}", day) for number, day in enumerate(self.infusions, start=1)]
-        places += [(name, getattr(self, name)) for name in ("last_contact", "dlt_date", "discontinued", "died", "left_treatment")]
+        places += [(name, getattr(self, name)) for name in _DATED]
         places += [("dlt_date", self.dlt_days.earliest)] if self.dlt_days else []
         places += [place for event in self.events or () for place in event.dates()]
         places += [(f"liver test of {lab.source}", lab.day) for lab in self.labs]
+        places += [(f"assessment of {seen.source}", seen.day) for seen in self.assessments]
         return ((place, day) for place, day in places if day is not None)
 
     def rows(self) -> list[str]:
-        """Return every row from which the patient, the adverse events and the liver tests were read, each once."""
+        """Return every row from which the patient, adverse events, liver tests and assessments were read, each once."""
         events = (row for event in self.events or () for row in event.sources)
-        return list(dict.fromkeys((*self.source, *events, *(lab.source for lab in self.labs))))
+        return list(dict.fromkeys((*self.source, *events, *(seen.source for seen in (*self.labs, *self.assessments)))))
 
 
 class Listed(NamedTuple):

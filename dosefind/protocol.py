@@ -32,10 +32,12 @@ __all__ = [
     "Assumption",
     "BetaBinomialBoundary",
     "Doses",
+    "Efficacy",
     "Evaluability",
     "FromTrial",
     "Intake",
     "Limits",
+    "OutcomeUtilities",
     "Part",
     "PartRule",
     "Pause",
@@ -590,7 +592,22 @@ class RP2D(Settings):
 Worth = Annotated[float, Field(ge=0, le=100, strict=True)]
 
 
-class Utility(Settings):
+class OutcomeUtilities(Settings):
+    """Utilities, from 0 to 100, of a patient's outcomes: they are the sponsor's, and have no defaults."""
+
+    response: Worth = Field(description=marked("utility, from 0 to 100, of a response without a DLT"))
+    response_and_dlt: Worth = Field(description=marked("utility of a response with a DLT"))
+    neither: Worth = Field(description=marked("utility of neither a response nor a DLT"))
+    dlt: Worth = Field(description=marked("utility of a DLT without a response"))
+
+    @model_validator(mode="after")
+    def _worths_agree(self) -> Self:
+        if not (self.response >= max(self.response_and_dlt, self.neither) and min(self.response_and_dlt, self.neither) >= self.dlt):
+            raise ValueError("a response must not lower the utility and a DLT must not raise it: response is the best")
+        return self
+
+
+class Utility(OutcomeUtilities):
     """Utilities of a patient's outcomes, and the probability of a response at each dose."""
 
     efficacy: tuple[Chance, ...] = Field(description=marked("probability of a response at each dose"))
@@ -600,10 +617,6 @@ class Utility(Settings):
             "effective sample size of the efficacy rates at each dose, in patients; if not given, they are taken as known exactly"
         ),
     )
-    response: Worth = Field(description=marked("utility, from 0 to 100, of a response without a DLT"))
-    response_and_dlt: Worth = Field(description=marked("utility of a response with a DLT"))
-    neither: Worth = Field(description=marked("utility of neither a response nor a DLT"))
-    dlt: Worth = Field(description=marked("utility of a DLT without a response"))
 
     def sentences(self) -> list[str]:
         """Return the assumptions on efficacy and utilities, as plain sentences."""
@@ -624,11 +637,128 @@ class Utility(Settings):
             utilities.format(**{name: f"{value:g}" for name, value in values.items()}),
         ]
 
+
+Point = tuple[Number, Worth]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+Amount = Annotated[float, Field(gt=0, le=1e6, strict=True)]
+
+
+class ChoiceLimits(Settings):
+    """Limits within which a choice of dose counts as decided: they are stated, and have no defaults."""
+
+    p_best: Share = Field(description=marked("smallest probability that the chosen dose has the largest utility"))
+    loss: Worth = Field(description=marked("largest expected loss of choosing now, in utility"))
+
+
+class Efficacy(Settings):
+    """Efficacy endpoint per patient, its utilities, and what happens to patients without it.
+
+    Death before the assessment is always composite: no response, or the worst change. A patient is never left out because of it.
+    """
+
+    endpoint: Name = Field(description=marked("name of the endpoint, as pages and reports show it"))
+    kind: Literal["response", "change"] = Field(
+        default="response", description=marked("response: yes or no; change: a continuous change from baseline")
+    )
+    parameter: Name | None = Field(default=None, description=marked("parameter in a table of assessments; by default the endpoint"))
+    visit: Name | None = Field(
+        default=None, description=marked("visit in a table of assessments; by default the one in ``days`` nearest to its middle")
+    )
+    days: tuple[Days, Days] = Field(
+        description=marked("first and last study day of the assessment; day 1 is the day of the first infusion")
+    )
+    rescue: Literal["composite", "treatment-policy"] = Field(
+        default="composite",
+        description=marked("rescue before the assessment: no response (or the worst change), or the outcome as observed"),
+    )
+    missing: Literal["not-evaluable", "no-response"] = Field(
+        default="not-evaluable", description=marked("patient alive and without rescue whose assessment is missing")
+    )
+    prior: tuple[Amount, Amount] = Field(
+        default=(0.5, 0.5), description=marked("beta prior of the response rate at each dose, for independent doses")
+    )
+    least_rate: Share | None = Field(default=None, description=marked("response rate below which a dose is futile"))
+    futility: Share | None = Field(
+        default=None, description=marked("a dose is not considered if P(response rate below least_rate) is at least this")
+    )
+    utilities: OutcomeUtilities | None = Field(
+        default=None, description=marked("the sponsor's utilities of the outcomes of a patient; they have no defaults")
+    )
+    better: Literal["lower", "higher"] | None = Field(
+        default=None, description=marked("whether a lower or a higher change is better")
+    )
+    unit: str = Field(default="", max_length=40, description=marked("unit of the change"))
+    residual_sd: Amount | None = Field(
+        default=None, description=marked("prior guess of the residual standard deviation of the change")
+    )
+    worst: Number | None = Field(
+        default=None, description=marked("change given to a patient who died or had rescue before the assessment")
+    )
+    points: tuple[Point, ...] = Field(
+        default=(), description=marked("the sponsor's utility of a change, linear between these pairs of change and utility")
+    )
+    dlt_loss: Worth | None = Field(default=None, description=marked("utility lost by a DLT, where the utility is of a change"))
+    limits: ChoiceLimits | None = Field(default=None, description=marked("limits within which a choice counts as decided"))
+
     @model_validator(mode="after")
-    def _worths_agree(self) -> Self:
-        if not (self.response >= max(self.response_and_dlt, self.neither) and min(self.response_and_dlt, self.neither) >= self.dlt):
-            raise ValueError("a response must not lower the utility and a DLT must not raise it: response is the best")
+    def _settings_agree(self) -> Self:
+        if self.days[0] > self.days[1]:
+            raise ValueError("days must be the first and the last day, in this order")
+        if (self.least_rate is None) != (self.futility is None):
+            raise ValueError("least_rate and futility need each other")
+        of_change = {"better": self.better, "residual_sd": self.residual_sd}
+        if self.kind == "change":
+            lacking = [name for name, value in of_change.items() if value is None]
+            if lacking:
+                raise ValueError(f"kind = 'change' needs {' and '.join(lacking)}")
+            if any(value is not None for value in (self.utilities, self.least_rate, self.limits)):
+                raise ValueError("utilities, least_rate and limits are of responses: of a change, give points and dlt_loss")
+            if bool(self.points) != (self.dlt_loss is not None):
+                raise ValueError("points and dlt_loss need each other")
+            if self.points and (len(self.points) < 2 or any(b[0] <= a[0] for a, b in pairwise(self.points))):
+                raise ValueError("points must be at least two pairs, with increasing changes")
+            if self.missing == "no-response":
+                raise ValueError("missing = 'no-response' is of responses; a missing change is not evaluable")
+        else:
+            of_change |= {"worst": self.worst, "dlt_loss": self.dlt_loss, "points": self.points or None}
+            given = [name for name, value in of_change.items() if value is not None]
+            if given:
+                raise ValueError(f"{' and '.join(given)} needs kind = 'change'")
         return self
+
+    def sentences(self) -> list[str]:
+        """Return the estimand as sentences: whose outcome counts, and as what."""
+        first, last = self.days
+        found = [
+            _("Assessment on study days {first} to {last}; day 1 is the day of the first infusion.").format(first=first, last=last)
+        ]
+        worst = f"{self.worst:g}" if self.worst is not None else "\u2013"
+        if self.kind == "response":
+            words = _("Death before the assessment counts as no response.")
+            if self.rescue == "composite":
+                words = _("Death or rescue before the assessment counts as no response.")
+        else:
+            words = _("Death before the assessment counts as the worst change, {worst}.").format(worst=worst)
+            if self.rescue == "composite":
+                words = _("Death or rescue before the assessment counts as the worst change, {worst}.").format(worst=worst)
+        found.append(words)
+        if self.rescue == "treatment-policy":
+            found.append(_("After rescue the outcome counts as observed."))
+        if self.missing == "no-response":
+            found.append(_("A missing assessment counts as no response."))
+        else:
+            found.append(_("A patient alive and without rescue whose assessment is missing is not evaluable, and is listed."))
+        if self.utilities is not None:
+            words = _(
+                "Utilities of the sponsor, from 0 to 100: response without DLT {response}, neither {neither}, response with DLT "
+                "{response_and_dlt}, DLT without response {dlt}."
+            )
+            found.append(words.format(**{name: f"{value:g}" for name, value in self.utilities.model_dump().items()}))
+        if self.points:
+            each = ", ".join(f"{change:g}: {utility:g}" for change, utility in self.points)
+            words = _("Utilities of the sponsor, by change: {points}; linear between these; a DLT takes {loss} away.")
+            found.append(words.format(points=each, loss=f"{self.dlt_loss:g}"))
+        return found
 
 
 _MAX_N = "number of patients for which the boundary is made; limits.max_n, or by dose the maximum of limits.group, if not given"
@@ -808,6 +938,7 @@ class Amendment(Settings):
     rp2d: dict[str, Any] = _changes("rp2d")
     pause: dict[str, Any] = _changes("pause")
     utility: dict[str, Any] = _changes("utility")
+    efficacy: dict[str, Any] = _changes("efficacy")
     report: dict[str, Any] = _changes("report")
     assumed: dict[str, Name] = Field(
         default_factory=dict, description=marked("changed keys whose values the amendment does not state, each with the reason")
@@ -919,6 +1050,8 @@ class Protocol(Settings):
         Rule for the selection of the RP2D.
     utility
         Utilities of outcomes, and the probability of a response.
+    efficacy
+        Efficacy endpoint of each patient, its estimand, and the sponsor's utilities.
     accrual
         How candidates arrive; a calendar needs it.
     onset
@@ -959,6 +1092,7 @@ class Protocol(Settings):
     borrowing: dict[str, Any] = Field(default_factory=dict)
     rp2d: RP2D = Field(default_factory=RP2D)
     utility: Utility | None = None
+    efficacy: Efficacy | None = None
     accrual: Accrual | None = None
     onset: Onset | None = None
     discontinuation: Discontinuation | None = None

@@ -44,6 +44,7 @@ _JSON = {
         "curve_rules",
         "curves",
         "deviations",
+        "efficacy",
         "layout_settings",
         "layouts",
         "notes",

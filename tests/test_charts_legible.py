@@ -20,6 +20,7 @@ from matplotlib.text import Text
 from scipy.special import expit, ndtri
 
 import dosefind as dsf
+from dosefind.efficacy.responses import response_outcomes
 from dosefind.plots.style import settings
 
 from .made_up import day, event, patient, trial
@@ -306,6 +307,28 @@ PRIORS = {
     "very large rates": lambda: plots.prior(quantiles((0.6, 0.98), (0.9, 0.999)), protocol=protocol(DOSES[:3])),
 }
 
+
+def dose_selection(config, **changes):
+    """The analysis of an example with responses, with other words."""
+    folder = ROOT / "examples" / config / "dose-selection"
+    rules = dsf.load_protocol(folder / "trial.toml")
+    table = rules.model_dump(exclude_unset=True) | {"assumed": {}}
+    table["efficacy"] |= changes
+    if "endpoint" in changes:
+        table["borrowing"] = {}
+        table["doses"] |= {"unit": UNIT, "reference": table["doses"]["reference"] | {"unit": UNIT}}
+    changed = dsf.Protocol.read(table)
+    evaluated = dsf.evaluate(dsf.read_patients(folder / "patients.csv", changed, events=folder / "events.csv"), changed)
+    return dsf.analyze(changed, evaluated.cohorts(), responses=response_outcomes(evaluated, changed), predicts=False)
+
+
+SELECTIONS = {
+    "responses": lambda: dose_selection("nct05962762"),
+    "long names": lambda: dose_selection("nct05962762", endpoint=NAME),
+    "other letters": lambda: dose_selection("nct05948982", endpoint=OTHER, unit="points of the score"),
+    "changes": lambda: dose_selection("nct05948982"),
+}
+
 OF_OPTIMUM, OF_CALENDAR, OF_ANALYSIS, OF_COMPARISON = (
     ("frontier",),
     ("duration",),
@@ -323,6 +346,7 @@ CHARTS = {
     **{(chart, key): drawn_from(chart, make) for key, make in COMPARISONS.items() for chart in OF_COMPARISON},
     **{(chart, key): drawn_from(chart, make) for key, make in DURATIONS.items() for chart in OF_CALENDAR},
     **{(chart, key): drawn_from(chart, make) for key, make in OPTIMA.items() for chart in OF_OPTIMUM},
+    **{(chart, key): drawn_from(chart, make) for key, make in SELECTIONS.items() for chart in ("efficacy", "utility")},
     **{("trial", key): make for key, make in TRIALS.items()},
     **{("calendar", key): make for key, make in CALENDARS.items()},
     **{("decisions", key): make for key, make in DECISIONS.items()},
@@ -351,6 +375,9 @@ QUICK = {
     ("duration", "twelve designs, long names"),
     ("frontier", "eight designs"),
     ("frontier", "twelve designs, long names"),
+    ("efficacy", "responses"),
+    ("efficacy", "other letters"),
+    ("utility", "long names"),
     ("trial", "long subjects"),
     ("trial", "twelve doses"),
     ("trial", "nobody"),
@@ -365,6 +392,8 @@ QUICK = {
 # The text in a label that states what an axis measures.
 UNITS = {
     "curve": ("Dose (", "(%)"),
+    "efficacy": ("Dose (", "("),
+    "utility": ("Dose (", "utility"),
     "intervals": ("Dose (", "(%)"),
     "mtd": ("Dose (", "(%)"),
     "prior_posterior": ("Dose (", "(%)"),

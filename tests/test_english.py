@@ -15,7 +15,10 @@ from .peers import ROOT
 # Files and folders that are checked.
 PLACES = (
     *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs", "notebooks", "configs"),
-    *(f"dosefind/{folder}" for folder in ("calibration", "designs", "evaluability", "intake", "models", "operating", "posterior")),
+    *(
+        f"dosefind/{folder}"
+        for folder in ("calibration", "designs", "efficacy", "evaluability", "intake", "models", "operating", "posterior")
+    ),
     *("dosefind/__init__.py", "dosefind/_check.py", "dosefind/adjudications.py", "dosefind/borrowing.py", "dosefind/chain.py"),
     *("dosefind/conduct.py", "dosefind/config.py", "dosefind/days.py", "dosefind/decisions.py", "dosefind/given_files.py"),
     *("dosefind/interruption.py", "dosefind/isotonic.py", "dosefind/monitoring.py", "dosefind/outcomes.py", "dosefind/patients.py"),

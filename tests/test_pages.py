@@ -10,12 +10,14 @@ import pytest
 
 import dosefind as dsf
 from dosefind.adjudications import Adjudicated
+from dosefind.efficacy.responses import response_outcomes
 from dosefind.figures import ESTIMATES, OPERATING
 from dosefind.show.content import Note, Table, as_string, text
 from dosefind.show.html import as_fragment
 from dosefind.show.pages import common
 from dosefind.show.pages.analysis import Estimates, analysis
 from dosefind.show.pages.comparison import Comparison, comparison
+from dosefind.show.pages.efficacy import settled
 from dosefind.show.pages.next_dose import Conduct, next_dose
 from dosefind.show.pages.paths import Paths, paths
 from dosefind.show.pages.sensitivity import Sensitivity, sensitivity
@@ -564,3 +566,50 @@ def test_posterior_page_with_part_courses(details, snapshot):
     lines = as_lines(analysis(found), details, 80)
     assert details or len(lines.splitlines()) <= 40
     assert lines == snapshot
+
+
+# Efficacy and dose selection ------------------------------------------------------------------------------------------------
+
+
+def dose_selection(config):
+    folder = ROOT / "examples" / config / "dose-selection"
+    trial = dsf.load_trial(folder / "trial.toml")
+    people = dsf.read_patients(folder / "patients.csv", trial.protocol, events=folder / "events.csv")
+    evaluated = dsf.evaluate(people, trial.protocol)
+    return dsf.analyze(trial, evaluated.cohorts(), responses=response_outcomes(evaluated, trial.protocol)).summary
+
+
+@pytest.mark.parametrize("config", ["nct05962762", "nct05948982"])
+def test_posterior_page_with_efficacy(config, snapshot):
+    """The examples with responses, and with changes: the first screen answers, and every other part is on the page."""
+    found = dose_selection(config)
+    first = as_lines(analysis(found), False, 80)
+    assert len(first.splitlines()) <= 40
+    assert max(map(len, first.splitlines())) <= 80
+    assert first == snapshot(name="first screen")
+    page = analysis(found)
+    assert as_lines(page, True, 80).partition("Predicted conclusion")[0] == snapshot(name="details")
+    # What a reader must not miss is on the first screen.
+    assert "Undecided" in first
+    assert found.attrs["efficacy"]["endpoint"] in first
+
+
+def test_efficacy_shows_the_numbers_of_the_library():
+    found = dose_selection("nct05962762")
+    table = next(block for block in analysis(found).blocks if isinstance(block, Table) and "ASAS20" in as_string(block.caption))
+    cells = by_row([table])
+    for level in (1, 2, 3):
+        row = cells[str(level)][0]
+        assert row[0] == f"{found['responses'].values[level - 1]}/{found['response_n'].values[level - 1]}"
+        assert float(row[1]) == pytest.approx(100 * found["response_mean"].values[0, level - 1], abs=0.051)
+        assert float(row[3]) == pytest.approx(found["expected_utility"].values[0, level - 1], abs=0.051)
+        assert float(row[4]) == pytest.approx(100 * found["p_largest_utility"].values[0, level - 1], abs=0.051)
+        assert float(row[5]) == pytest.approx(found["expected_loss"].values[0, level - 1], abs=0.051)
+
+
+def test_page_of_a_randomised_comparison(snapshot):
+    trial = dsf.load_trial(ROOT / "examples" / "nct05962762" / "dose-selection" / "trial.toml")
+    found = dsf.settle(trial, "1/6 3/6 4/6")
+    page = as_lines(settled(found, stamp(trial, assesses=True)), False, 80)
+    assert page == snapshot
+    assert f"{100 * found['p_correct'][0]:.1f}%" in page

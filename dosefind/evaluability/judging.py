@@ -311,6 +311,8 @@ def known_by(patient: Patient, cut: date) -> Patient:
         dlt_days=patient.dlt_days if told else None,
         events=None if patient.events is None else tuple(e.known_by(cut) for e in patient.events if _begun(e.start, e.days, cut)),
         labs=tuple(lab for lab in patient.labs if lab.day <= cut),
+        assessments=tuple(seen for seen in patient.assessments if seen.day is None or seen.day <= cut),
+        rescued=patient.rescued if patient.rescued is not None and patient.rescued <= cut else None,
     )
 
 

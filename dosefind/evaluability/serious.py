@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
 from ..adjudications import RELATIONSHIPS, Adjudicated, EventKey, Flag, Relationship
-from ..days import Days
+from ..days import Days, study_day
 from ..intake.entries import is_death
 from ..patients import AdverseEvent, Part, Patient
 from ..protocol import DLT, Protocol, plain_words
@@ -265,15 +265,13 @@ def _made(
     left: tuple[str, ...],
 ) -> SeriousEvent:
     first, end = window(patient, protocol)
-    days = None if day is None else (day - first).days
     return SeriousEvent(
         subject=patient.subject,
         level=patient.level,
         part=part_of_patient(patient, protocol),
         kinds=kinds,
         day=day,
-        # There is no day 0.
-        study_day=None if days is None else days + 1 if days >= 0 else days,
+        study_day=None if day is None else study_day(first, day),
         in_window=None if EARLY in kinds and day is not None and day < first else _in_window(day, event, first, end),
         event=event,
         adjudication=adjudication,

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from .._check import InputError, shown_key
 from ..days import Days, read_days
-from ..patients import PARTS, AdverseEvent, LabValue, Listed, Part, Patient
+from ..patients import PARTS, AdverseEvent, Assessment, LabValue, Listed, Part, Patient
 from ..protocol import DLT, Doses, plain_words
 from ..words import _, marked
 from .assigned import matched
@@ -114,6 +114,8 @@ class Entry:
     death_days: list[Undated] = field(default_factory=list)
     dlt_days: Undated | None = None
     labs: list[LabValue] = field(default_factory=list)
+    assessments: list[Assessment] = field(default_factory=list)
+    rescued: Dated | None = None
     assigned_by: str | None = None
 
     @property
@@ -571,6 +573,8 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
     for death in [entry.died] if entry.died else entry.deaths:
         if death.day < last:
             found.refuse(death.cell, "the day of death must not be before the last infusion")
+    if entry.rescued and entry.rescued.day < entry.first:
+        found.refuse(entry.rescued.cell, "must not be before the first infusion")
     if entry.dlt_days and entry.dlt_days.days.narrowed(not_before=entry.first) is None:
         found.refuse(entry.dlt_days.cell, "a DLT must not be before the first infusion")
     own = () if events is None else tuple(events.get(entry.subject, ()))
@@ -601,6 +605,8 @@ def to_patient(found: Findings, entry: Entry, cohort: int | None, events: dict[s
         left_treatment_reason=entry.left_treatment_reason,
         dlt_days=entry.dlt_days.days if entry.dlt_days else None,
         labs=tuple(sorted(entry.labs, key=lambda lab: (lab.day, lab.test, lab.source))),
+        assessments=tuple(sorted(entry.assessments, key=lambda seen: (seen.day or date.max, not seen.baseline, seen.source))),
+        rescued=entry.rescued.day if entry.rescued else None,
         assigned_by=entry.assigned_by,
     )
 

@@ -15,7 +15,7 @@ from . import csv_file, excel, xpt
 from .cells import Row, Table, checked
 from .letters import flat
 
-__all__ = ["READERS", "Found", "domain_files", "domains", "patient_tables", "refuse_further_files", "survival"]
+__all__ = ["READERS", "Found", "domain_files", "domains", "patient_tables", "refuse_further_files", "survival", "table_beside"]
 
 Reader = Callable[[Path, bytes, Callable[[str], str]], list[Table]]
 
@@ -84,11 +84,12 @@ _SUBJECT = ("subject", "usubjid", "subjid", "patient", "patient_id", "subject_id
 
 
 class Found(NamedTuple):
-    """Tables by their part, parts not used, and the hash of the files."""
+    """Tables by their part, parts not used, and the hash of the files together and of each."""
 
     tables: dict[str, Table]
     notes: list[str]
     sha256: str
+    files: dict[str, str]
 
 
 def patient_tables(data: Path, events: Path | None, with_labs: bool = False) -> Found:
@@ -122,6 +123,19 @@ def patient_tables(data: Path, events: Path | None, with_labs: bool = False) -> 
     return _found(tables, _left_aside(left, data) + notes, hashes)
 
 
+def table_beside(found: Found, name: str, path: Path) -> Found:
+    """Return the tables with one more, from a file of its own, and the hash of all files."""
+    if path.name in found.files:
+        raise InputError("has the same name as another file of these data: rows could not be distinguished", source=str(path))
+    hashes = Hashes()
+    hashes.files |= found.files
+    table = checked(_read(path, hashes)[0])
+    if not table.columns:
+        raise InputError("is empty", source=str(path))
+    notes = [*found.notes, *(f"{table.name}: {note}" for note in table.notes)]
+    return Found(found.tables | {name: table}, notes, hashes.together(), hashes.files)
+
+
 def domains(folder: Path, names: Iterable[str], files: dict[str, list[Path]]) -> Found:
     """Return the tables of the domains that are in the folder."""
     hashes = Hashes()
@@ -138,7 +152,7 @@ def domains(folder: Path, names: Iterable[str], files: dict[str, list[Path]]) ->
 def _found(tables: dict[str, Table], notes: list[str], hashes: Hashes) -> Found:
     """Return the used tables with their own notes; raise `InputError` if any has a problem."""
     own = [f"{table.name}: {note}" for table in tables.values() for note in checked(table).notes]
-    return Found(tables, notes + own, hashes.together())
+    return Found(tables, notes + own, hashes.together(), hashes.files)
 
 
 def _domain(path: Path, hashes: Hashes) -> Table:

@@ -32,6 +32,7 @@ from .infusions import PLACEBO, Dose
 from .labs import SHEET, read_labs
 from .leaving import settle
 from .recorded import record_decision
+from .responses import COLUMNS, read_columns
 from .unread import note_mentions, refuse_deaths, refuse_names, renamed
 
 __all__ = ["read"]
@@ -136,7 +137,8 @@ _LEFT_TREATMENT = ("left_treatment", "left_treatment_reason")
 def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: Steps) -> Draft:
     """Return the content of the table of patients, and of that of adverse events if there is one."""
     people, events, labs = renamed(found, tables["patients"], _PATIENT_NAMES), tables.get("events"), tables.get("labs")
-    infusions, unread = _columns(found, people)
+    of_efficacy = () if protocol.efficacy is None else COLUMNS
+    infusions, unread = _columns(found, people, of_efficacy)
     of_events: list[str] = []
     if events is not None:
         events = renamed(found, events, _EVENT_NAMES)
@@ -153,11 +155,13 @@ def read(tables: dict[str, Table], protocol: Protocol, found: Findings, steps: S
             entry = _entry(found, subject, row, infusions, protocol, draft.has_cohorts)
             if entry is not None:
                 _evaluability(found, entry, row)
+                if protocol.efficacy is not None:
+                    read_columns(found, entry, row, protocol.efficacy)
             draft.entries += [entry] if entry else []
         else:
             if found.yes(row.cell("dlt"), or_unknown=True) or row.cell("dlt_date").text:
                 found.refuse(row.cell("dlt"), "a DLT needs an earlier infusion")
-            for column in (*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT, *_ADMINISTERED):
+            for column in (*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT, *_ADMINISTERED, *of_efficacy):
                 found.text(row.cell(column))
             draft.leave_out(subject, row, _(NO_INFUSION))
     settle(draft)
@@ -197,13 +201,13 @@ def _evaluability(found: Findings, entry: Entry, row: Row) -> None:
         )
 
 
-def _columns(found: Findings, table: Table) -> tuple[list[str], list[str]]:
+def _columns(found: Findings, table: Table, of_efficacy: tuple[str, ...]) -> tuple[list[str], list[str]]:
     """Return the columns of infusions, in order, and those that are not read; findings and notes on the others."""
     infusions = sorted(
         (column for column in set(table.columns) if _INFUSION.fullmatch(column)), key=lambda name: int(name.partition("_")[2])
     )
     each = [column for column in dict.fromkeys(table.columns) if _EACH_ADMINISTERED.fullmatch(column)]
-    optional = [*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT, *_ADMINISTERED, *infusions, *each]
+    optional = [*_OPTIONAL, *_DIED, *_EVALUABLE, *_REASONS, *_LEFT_TREATMENT, *_ADMINISTERED, *infusions, *each, *of_efficacy]
     unread = found.columns(table, [("subject",), ("level", "dose", "assigned"), ("infusion_1",)], optional)
     for column in each:
         if f"infusion_{column.partition('_')[2]}" not in infusions:
@@ -211,6 +215,9 @@ def _columns(found: Findings, table: Table) -> tuple[list[str], list[str]]:
     wanted = [f"infusion_{number}" for number in range(1, len(infusions) + 1)]
     if infusions and infusions != wanted:
         found.column(table, infusions[-1], f"the previous columns must be present too: {', '.join(wanted)}")
+    for column in set(of_efficacy) - {"response", "rescue"}:
+        if table.has(column) and not table.has("response"):
+            found.column(table, column, "needs the column response too")
     if table.has("dlt_date") and not table.has("dlt"):
         found.column(table, "dlt_date", "needs the column dlt too")
     decided = any(map(table.has, _EVALUABLE))

@@ -17,8 +17,9 @@ from .cells import Findings, Row, Table
 from .cohorts import cohorts_of
 from .doses import match_level
 from .entries import Draft, Steps, to_patient
-from .files import Found, domain_files, domains, patient_tables, refuse_further_files, survival
+from .files import Found, domain_files, domains, patient_tables, refuse_further_files, survival, table_beside
 from .missing import empty_missing
+from .responses import read_responses
 from .same_person import read_whole_numbers, refuse_same_person
 from .unread import refuse_deaths_of_domains
 from .untreated import deaths_without_infusion
@@ -49,6 +50,7 @@ def read_patients(
     protocol: Protocol,
     *,
     events: str | Path | None = None,
+    assessments: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Patients:
     r"""Read the patients of a trial's tables, without judging their evaluability for DLT.
@@ -68,6 +70,8 @@ def read_patients(
         levels of the previous versions.
     events
         A table of adverse events in addition to ``data``, as .csv or .xlsx.
+    assessments
+        A table of assessments of the efficacy endpoint, as .csv or .xlsx; the protocol needs the table ``efficacy``.
     progress
         Called at intervals with the number of rows done and their total.
 
@@ -123,6 +127,9 @@ def read_patients(
     ``part``
         Part of the trial: escalation (also for an empty cell), backfill, expansion, run-in, placebo or control. Patients on
         placebo and control need neither ``level`` nor ``dose``. A dose of 0 with an empty part is read as placebo.
+    ``response``, ``response_date``, ``response_baseline``, ``rescue``
+        If the protocol has the table ``efficacy``: yes or no, or the change from baseline; the day of the assessment; the baseline
+        of a change; the day of the first rescue treatment. Otherwise they are not read.
     ``died``
         Day of death, or ``yes`` if unknown; also named ``death``, ``death_date``, ``dod``, ``dead``, .... A reason for
         discontinuation that reports death, or an event of grade 5 or with a fatal outcome, reports it as well. A death without a
@@ -147,6 +154,10 @@ def read_patients(
     unless ``dlt.grade_by_severity`` defines one; ``dlt``, whether the investigator flagged it as a DLT; ``treatment_emergent``;
     ``event_id``, shared by several rows of one event. An event is fatal by its grade, its outcome (words, or 5 of ICH E2B), a flag,
     its severity or its term. An outcome that is not recognised is noted, and rejected if it is close to a word for death.
+
+    The table of ``assessments``, one row per assessment of the efficacy endpoint: ``subject`` and ``value`` (or ``change``),
+    required; ``parameter``, ``visit``, ``date``, ``baseline`` (yes for the baseline); also by the names of ADaM. Rows of another
+    parameter are listed.
 
     The sheet ``labs`` of a workbook, read with ``dlt.liver_grading = "baseline"``: ``subject``, ``test`` (ALT, AST, ALP, GGT or
     BILI), ``value``, ``unit``, ``uln`` (upper limit of normal), ``date``; ``baseline`` (yes or no).
@@ -219,6 +230,10 @@ def read_patients(
     if (subjects := len(files.tables[layout.required[0]].rows)) > MOST_COUNTED:
         raise InputError(f"has {subjects:,} rows of patients: must be at most {MOST_COUNTED:,}", source=str(path))
     latest = protocol.versions[-1][1]
+    if assessments is not None:
+        if latest.efficacy is None:
+            raise InputError("needs the table efficacy in the config, which says what is read of it", source=str(assessments))
+        files = table_beside(files, "assessments", Path(assessments))
     found = Findings(path, notes=[*files.notes, *empty_missing(files.tables.values(), latest.dlt)])
     if with_labs and not {"lb", "labs"} & set(files.tables):
         found.notes.append(_("no table of liver tests (LB, or the sheet labs), so liver tests are graded as recorded"))
@@ -226,7 +241,11 @@ def read_patients(
         _refuse_levels_alone(found, files.tables["patients"], latest.doses)
     refuse_same_person(found, files.tables[layout.required[0]])
     read_whole_numbers(found, files.tables[layout.required[0]], files.tables.values())
-    draft = layout.read(files.tables, latest, found, _steps(files.tables.values(), progress))
+    own = {name: table for name, table in files.tables.items() if name != "assessments"}
+    draft = layout.read(own, latest, found, _steps(files.tables.values(), progress))
+    if assessments is not None and latest.efficacy is not None:
+        table = files.tables["assessments"]
+        read_responses(found, draft, table, latest.efficacy, files.tables[layout.required[0]].name, _steps([table], None))
     deaths_without_infusion(found, draft, files.tables[layout.required[0]], files.tables.values())
     if is_folder(path):
         refuse_deaths_of_domains(found, draft, survival(path, files.tables))
@@ -302,6 +321,9 @@ def _check_no_row_is_lost(result: Patients, tables: Iterable[Table]) -> None:
     named = [source for patient in result.patients for source in patient.source]
     named += [row for patient in result.patients for event in patient.events or () for row in event.sources]
     named += [lab.source for patient in result.patients for lab in patient.labs]
+    # An assessment in a column is of the patient's row.
+    assessed = ((patient, seen.source) for patient in result.patients for seen in patient.assessments)
+    named += [source for patient, source in assessed if source not in patient.source]
     named += [listed.source for listed in result.listed]
     if Counter(named) != Counter(row.source for table in tables for row in table.rows):
         raise AssertionError("a row was lost or counted twice; this is a defect of dosefind")

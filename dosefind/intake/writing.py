@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._check import InputError
+from ..days import study_day
 from ..patients import AdverseEvent, Patient, Patients
 from ..protocol import Protocol
 from ..provenance import harmless
@@ -39,7 +40,10 @@ class Written(NamedTuple):
     rows: list[dict[str, Any]]
 
 
-_WHERE_FILLED = ("part", "died", "evaluable", "evaluable_reason", "left_treatment", "left_treatment_reason")
+_WHERE_FILLED = (
+    *("part", "died", "evaluable", "evaluable_reason", "left_treatment", "left_treatment_reason"),
+    *("response", "response_date", "response_baseline", "rescue"),
+)
 
 
 def plain_tables(patients: Patients) -> dict[str, Written]:
@@ -109,6 +113,19 @@ def _person(patient: Patient, infusions: list[str]) -> dict[str, Any]:
         "evaluable_reason": patient.evaluable_reason,
         "left_treatment": patient.left_treatment,
         "left_treatment_reason": patient.left_treatment_reason,
+        **_assessed(patient),
+    }
+
+
+def _assessed(patient: Patient) -> dict[str, Any]:
+    """Return the first assessment after baseline, the baseline, and the day of rescue."""
+    after = next((seen for seen in patient.assessments if not seen.baseline), None)
+    base = next((seen for seen in patient.assessments if seen.baseline), None)
+    return {
+        "response": None if after is None else after.value if after.change else "yes" if after.value else "no",
+        "response_date": None if after is None else after.day,
+        "response_baseline": None if base is None else base.value,
+        "rescue": patient.rescued,
     }
 
 
@@ -296,9 +313,7 @@ def _amount(amount: float) -> str:
 
 
 def _study_day(patient: Patient, day: date) -> int:
-    """Return the study day, where the first infusion is day 1; there is no day 0."""
-    days = (day - patient.infusions[0]).days
-    return days + 1 if days >= 0 else days
+    return study_day(patient.infusions[0], day)
 
 
 def csv_text(table: Written) -> str:
@@ -306,8 +321,13 @@ def csv_text(table: Written) -> str:
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(table.columns)
-    writer.writerows([harmless(_text(row.get(column))) for column in table.columns] for row in table.rows)
+    writer.writerows([_cell(row.get(column)) for column in table.columns] for row in table.rows)
     return file.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """Return a value as a cell: a number as it is, which a spreadsheet reads as one, also where it is negative."""
+    return _text(value) if isinstance(value, float) else harmless(_text(value))
 
 
 def _text(value: Any) -> str:

@@ -14,6 +14,7 @@ charts of `tests/test_charts_legible.py`.
 from .calendar import duration
 from .comparison import allocation, pages, selection
 from .conduct import calendar, decisions, trial
+from .efficacy import efficacy, utility
 from .elicited import prior
 from .export import as_png, as_svg, save
 from .optimum import frontier
@@ -29,6 +30,7 @@ __all__ = [
     "curve",
     "decisions",
     "duration",
+    "efficacy",
     "frontier",
     "intervals",
     "mtd",
@@ -38,4 +40,5 @@ __all__ = [
     "save",
     "selection",
     "trial",
+    "utility",
 ]

@@ -249,6 +249,22 @@ class ExactPosterior(Posterior):
                 break
         return Figure(found, error)
 
+    def nodes(self, more: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Return the DLT probability of each dose at the nodes, ``(nodes, doses)``, and the posterior weight of each node.
+
+        For functions of several posteriors at once; of one, `expected` states the error.
+
+        Parameters
+        ----------
+        more
+            Number of times that all steps are halved; -1 doubles them.
+        """
+        parts = [
+            (nodes.probabilities(self.curve.coordinates), share * weight)
+            for share, (nodes, weight) in zip(self._weights, self._weighted(self._halved(more)), strict=True)
+        ]
+        return np.concatenate([p for p, _ in parts]), np.concatenate([weight for _, weight in parts])
+
     def draws(self, count: int) -> np.ndarray:
         """Return deterministic draws: a component of the prior, then each coordinate by its inverse distribution function."""
         sizes = np.diff(np.round(np.cumsum(np.append(0.0, self._share)) * count).astype(int))

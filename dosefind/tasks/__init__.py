@@ -6,6 +6,7 @@ The command line, notebooks and reports call these and nothing below them.
 from .analysis import Analysis, analyze
 from .calendar import calendar
 from .comparison import compare
+from .efficacy import settle
 from .next_dose import NextDose, Recommendation, next_dose
 from .optimum import optimum
 from .priors import compare_priors
@@ -33,6 +34,7 @@ __all__ = [
     "paths",
     "select",
     "sensitivity",
+    "settle",
     "stamp",
     "synthesize",
     "without_dlts",

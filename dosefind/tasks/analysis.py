@@ -14,6 +14,7 @@ from ..config import Trial
 from ..designs import Design
 from ..designs.base import Beside
 from ..designs.replay import departures, followed
+from ..efficacy.responses import Responses
 from ..evaluability import Course
 from ..evaluability.courses import NO_INFORMATION
 from ..figures import BORROWING, ESTIMATES
@@ -41,6 +42,7 @@ from ..threads import one_thread
 from ..trial import Administered, Cohort, States, Weighted, check_cohorts, choice_labels, notation
 from ..words import _, counted, n_patients
 from .borrowing import Borrowed, borrow_from, borrowed, borrowing_of
+from .efficacy import joined, response_counts
 from .periods import by_period, by_reading, course_rows, courses_data, intervals_among, per_infusion, posterior_of
 from .stamps import stamp
 from .steps import cohorts_of
@@ -174,6 +176,7 @@ def analyze(
     administered: Sequence[Administered] = (),
     weighted: Sequence[Weighted] = (),
     courses: Sequence[Course] = (),
+    responses: str | Responses | None = None,
     curve: str | None = None,
     borrow: Mapping[str, str | Sequence[Cohort]] | None = None,
     engine: Literal["quadrature", "nuts"] | None = None,
@@ -205,6 +208,10 @@ def analyze(
         infusion use them in place of the counts, which must be those of the same patients. With ``engine="nuts"`` only where
         something is borrowed per infusion (``pooled = "infusions"``). What a design that reads exposure will conclude is then not
         predicted.
+    responses
+        Outcomes of the efficacy endpoint, as `response_outcomes` has them, or responses and patients of each dose as text, such as
+        ``"0/3 1/6 2/6"``. The protocol needs a table ``efficacy``. The summary then has the response rates (or changes) by dose,
+        the expected utility and what is known of the best dose, and the attribute ``efficacy``.
     curve
         Name of one of the protocol's curves; the first by default.
     borrow
@@ -245,6 +252,10 @@ def analyze(
     array([0.003, 0.029, 0.216])
     """
     samples = _engine(engine, curve, borrow) == "nuts"
+    protocol = Trial.of(trial).protocol
+    outcomes_of_efficacy = response_counts(responses, protocol.n_doses)
+    if outcomes_of_efficacy is not None and protocol.efficacy is None:
+        raise InputError(Problem("efficacy", MISSING, "the config needs this table: endpoint and days of the assessment"))
     whole("draws", draws, 10, 1_000_000)
     whole("seed", seed, 0, 2**32 - 1)
     trial = Trial.of(trial)
@@ -262,7 +273,8 @@ def analyze(
     designs = {name: design.with_weighted(weighted) if design.reads_weights else design for name, design in designs.items()}
     states = {name: followed(design, cohorts, protocol.n_doses) for name, design in designs.items()}
     now, before = by_curve[chosen], _posterior(protocol, curves[chosen], 0 * n, 0 * y)
-    found, said = None, {}
+    found: Borrowed | None = None
+    said: dict[str, Any] = {}
     if borrow is not None:
         found, said = _borrowed(trial, (n, y), courses, borrow, draws, seed, say or _silent)
         now, before = found.own
@@ -279,8 +291,13 @@ def analyze(
         at_amounts_given = {name: one.with_administered(administered) for name, one in designs.items()}
         result = result.assign(_conclusions(at_amounts_given, {name: one[-1] for name, one in states.items()}, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
-    by_curve = _("{dose} without borrowing, with the curve {curve}") if found else _("{dose} with the curve {curve}")
-    differing = _by_other_curves(result, by_curve)
+    if outcomes_of_efficacy is not None:
+        # The error of P(overdose) decides nothing here.
+        over = Figure(result["p_over"].values, np.zeros(len(n)))
+        variables, coordinates, of_efficacy = joined(protocol, outcomes_of_efficacy, now, over, by_curve)
+        result, said = result.assign_coords(coordinates).assign(variables), said | {"efficacy": of_efficacy}
+    by_other = _("{dose} without borrowing, with the curve {curve}") if found else _("{dose} with the curve {curve}")
+    differing = _by_other_curves(result, by_other)
     if found is None:
         differing += _moved_by_prior(protocol, curves[chosen], n, y, administered, weighted, courses)
     else:
@@ -308,7 +325,9 @@ def analyze(
     if weighted:
         made |= _left_as_dlts(protocol, curves[chosen], n, y, administered, weighted)
         made["warnings"].append(_weights_in_words(weighted, made["rp2d_left_as_dlts"], result.attrs["rp2d"]))
-    return Analysis(result.assign_attrs(made | stamp(trial, borrows=found is not None)), now, before)
+    return Analysis(
+        result.assign_attrs(made | stamp(trial, borrows=found is not None, assesses=responses is not None)), now, before
+    )
 
 
 def _hazard_of_course(curve: Curve, protocol: Protocol) -> Hazard | None:

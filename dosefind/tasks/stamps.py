@@ -44,13 +44,19 @@ def _left_to_trial(made: Mapping[str, Settings], tables: Mapping[str, Mapping[st
 
 
 def stamp(
-    trial: Trial | Protocol, design: str | None = None, *, borrows: bool = False, conducts: bool = False, timed: bool = False
+    trial: Trial | Protocol,
+    design: str | None = None,
+    *,
+    borrows: bool = False,
+    conducts: bool = False,
+    timed: bool = False,
+    assesses: bool = False,
 ) -> dict[str, Any]:
     """Return what is needed to reproduce a result, and its assumptions, as attributes.
 
     Of a result of one ``design``, the rules of the others and what is assumed of them are left out; so is what is assumed of
     borrowing, of a result that ``borrows`` nothing, and of evaluability and of pauses, of one that does not ``conduct`` a trial;
-    and of accrual and the times to events, of one that is not ``timed``.
+    and of accrual and the times to events, of one that is not ``timed``; and of efficacy, of one that does not assess it.
     """
     trial = Trial.of(trial)
     protocol = trial.protocol
@@ -60,10 +66,13 @@ def stamp(
     unused = [] if conducts or timed else _without_effect(trial, built)
     if protocol.borrowing and not borrows:
         unused.append("borrowing")
+    if protocol.efficacy is not None and not (assesses or conducts):
+        unused.append("efficacy")
     if protocol.amendment and not conducts:
         unused.append("amendment")
     # What is assumed of whole tables that have no effect here would only bury the rest.
     idle = {"borrowing": not borrows, "dlt": not conducts, "evaluability": not conducts, "pause": not conducts}
+    idle["efficacy"] = not (assesses or conducts)
     times = timed or conducts
     idle |= {"accrual": not timed, "onset": not times, "discontinuation": not timed, "gates": not times}
     assumed = [a for a in assumed if not idle.get(a.key.split(".")[0]) and (conducts or a.key not in _OF_PATIENT_DATA)]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import ndtri
 
 from .._check import InputError, Problem, calendar_day, curve_values, number, one_of, seed_of
 from ..adjudications import Adjudicated
@@ -25,7 +26,7 @@ from ..config import Trial
 from ..evaluability import Evaluated, SeriousEvent, evaluate, known_by
 from ..intake.files import Hashes
 from ..intake.writing import NOT_IN_SDTM, Written, csv_text, needs_xpt, plain_tables, sdtm_domains, write_xpt
-from ..patients import AdverseEvent, Patient, Patients
+from ..patients import AdverseEvent, Assessment, Patient, Patients
 from ..protocol import DLT, Protocol
 from ..provenance import refuse_to_overwrite, versions, write_whole
 from ..shown import Shown
@@ -55,6 +56,8 @@ _GRAVE = ("Hypoxia", "Infusion related reaction", "Pyrexia", "Dyspnoea", "Emboli
 _NOISE = 4
 # A synthetic trial that treats this many times its maximum sample size does not end.
 _ENDLESS = 4
+# Mean of the simulated baselines of a continuous endpoint.
+_BASELINE = 15.0
 # The first line of what is said of a synthetic trial.
 WARNING = "SYNTHETIC DATA: these patients do not exist."
 
@@ -149,6 +152,7 @@ class Synthetic(Shown):
             "patients.csv, events.csv   for dosefind next --data patients.csv --events events.csv",
             "sdtm-csv, sdtm-xpt         the same as SDTM (DM, EX, AE, DS), for dosefind next --data sdtm-xpt",
             f"Not in SDTM                {NOT_IN_SDTM}",
+            *(["                           and the efficacy endpoint, which is in patients.csv"] if "responses" in about else []),
             "",
             f"Versions: {', '.join(f'{name} {found}' for name, found in about['versions'].items())}",
         ]
@@ -178,6 +182,7 @@ def synthesize(
     kinds: Sequence[str] = ("schedule", "stagger"),
     gap: float = 4.0,
     design: str | None = None,
+    response: Sequence[float] | None = None,
 ) -> Synthetic:
     """Simulate a complete trial that follows a protocol: arrivals, DLTs, other adverse events, dropouts, replacements, deviations.
 
@@ -206,6 +211,9 @@ def synthesize(
         Mean days from when a patient enters to when the next one could.
     design
         The primary design, in place of the protocol's.
+    response
+        Probability of a response, or mean change, at each dose; the protocol needs a table ``efficacy``. Responses are independent
+        of DLTs; without this no endpoint is simulated.
 
     Returns
     -------
@@ -245,9 +253,12 @@ def synthesize(
     current = trial.in_force(first)
     protocol = current.protocol.without_amendments()
     name, rates = _truth(protocol, truth)
+    of_response = _response(protocol, response)
     binding = binding_of(current, design)
 
-    course = _Course(_with_one_design(current, protocol, binding), rates, seed, dropout, dict.fromkeys(kinds, deviate), gap)
+    course = _Course(
+        _with_one_design(current, protocol, binding), rates, seed, dropout, dict.fromkeys(kinds, deviate), gap, of_response
+    )
     ended = course.run(first, until)
     patients = course.data(until)
     patients = replace(patients, sha256=_hash(patients))
@@ -270,6 +281,7 @@ def synthesize(
         "deviate": float(deviate),
         "kinds": list(kinds),
         "gap": float(gap),
+        **({} if of_response is None else {"responses": list(of_response)}),
         **_counted(evaluated),
         "ended": ended,
         "versions": versions(),
@@ -279,6 +291,20 @@ def synthesize(
 
 
 _DAYS = "a number of days from 0 to 3650"
+
+
+def _response(protocol: Protocol, response: Sequence[float] | None) -> tuple[float, ...] | None:
+    """Return the true response rate or mean change of each dose."""
+    if response is None:
+        return None
+    if protocol.efficacy is None:
+        raise InputError(Problem("response", response, "needs the table efficacy in the config"))
+    values = [number("response", value, "one number per dose") for value in response]
+    rates = protocol.efficacy.kind == "response"
+    if len(values) != protocol.n_doses or not all(0 <= value <= 1 if rates else math.isfinite(value) for value in values):
+        kind = "probabilities from 0 to 1" if rates else "mean changes"
+        raise InputError(Problem("response", response, f"must be {protocol.n_doses} {kind}, one per dose"))
+    return tuple(map(float, values))
 
 
 def _truth(protocol: Protocol, truth: Any) -> tuple[str, tuple[float, ...]]:
@@ -324,6 +350,7 @@ class _Person:
         self.shift, self.which, self.several = next(one), next(one), next(one)
         self.noise = random.random((_NOISE, 4)).tolist()
         self.deviates = dict(zip(KINDS, random.random(len(KINDS)).tolist(), strict=True))
+        self.responds, self.assessed, self.base = random.random(3).tolist()
 
 
 def _pick(uniform: float, of: Sequence[Any]) -> Any:
@@ -334,8 +361,16 @@ class _Course:
     """A trial under way, with all that will happen to those who have entered."""
 
     def __init__(
-        self, trial: Trial, rates: tuple[float, ...], seed: int, dropout: float, deviate: dict[str, float], gap: float
+        self,
+        trial: Trial,
+        rates: tuple[float, ...],
+        seed: int,
+        dropout: float,
+        deviate: dict[str, float],
+        gap: float,
+        response: tuple[float, ...] | None = None,
     ) -> None:
+        self.response = response
         self.trial, self.rates, self.seed, self.dropout, self.deviate, self.gap = trial, rates, seed, dropout, deviate, gap
         self.protocol = protocol = trial.protocol
         self.patients: list[Patient] = []
@@ -443,6 +478,9 @@ class _Course:
         if any(at + 1 not in treatment.infusion_days for at in given):
             self.deviations.append(Deviation("schedule", subject))
         last = max(window, *given) if left is None else left
+        assessments = self.assessments(level, day, left)
+        if left is None and assessments:
+            last = max(last, *((found.day - day).days for found in assessments if found.day is not None))
         amounts = self.protocol.doses.amounts
         off = self.does("dose")
         amount = amounts[level - 1] if not off else (amounts[level - 1] + [*amounts, 2 * amounts[-1]][level]) / 2
@@ -457,7 +495,24 @@ class _Course:
             discontinued=None if left is None else day + timedelta(days=left),
             reason=None if left is None else _pick(person.reason, _REASONS),
             events=tuple(sorted(self.events(day, last, onset), key=_in_order)),
+            assessments=assessments,
         )
+
+    def assessments(self, level: int, day: date, left: int | None) -> tuple[Assessment, ...]:
+        """Return the assessment of the next patient, of a change with its baseline; none of a patient who left before it."""
+        efficacy, person = self.protocol.efficacy, self.person
+        if self.response is None or efficacy is None:
+            return ()
+        first, last = efficacy.days
+        at = first - 1 + int(person.assessed * (last - first + 1))
+        if efficacy.kind == "response":
+            found = [Assessment(float(person.responds < self.response[level - 1]), day + timedelta(days=at), "")]
+        else:
+            sd = efficacy.residual_sd or 0.0
+            base = Assessment(round(_BASELINE + sd * float(ndtri(person.base)), 1), None, "", baseline=True)
+            value = round(self.response[level - 1] + sd * float(ndtri(person.responds)), 1)
+            found = [Assessment(value, day + timedelta(days=at), "", change=True), base]
+        return tuple(seen for seen in found if seen.baseline or left is None or left >= at)
 
     def schedule(self) -> list[int]:
         """Return the days from the first infusion to each infusion, one of them off schedule for a patient with that deviation."""
@@ -561,7 +616,9 @@ def _with_rows(patients: Sequence[Patient]) -> tuple[Patient, ...]:
     for place, one in enumerate(patients, start=2):
         events = tuple(event._replace(source=f"events.csv row {row + n}") for n, event in enumerate(one.events or (), start=1))
         row += len(events)
-        found.append(replace(one, source=(f"patients.csv row {place}",), events=events))
+        row_of = f"patients.csv row {place}"
+        assessments = tuple(seen._replace(source=row_of) for seen in one.assessments)
+        found.append(replace(one, source=(row_of,), events=events, assessments=assessments))
     return tuple(found)
 
 

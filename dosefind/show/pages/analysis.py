@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ...figures import BORROWING, ESTIMATES, Quantity, in_percent, percent, written
+from ...figures import BORROWING, EFFICACY, ESTIMATES, Quantity, in_percent, percent, written
 from ...plots.style import amount, unit
 from ...tasks.standing import overdose_range
 from ...words import _, counted
 from ..content import Block, Bullets, Note, Page, Paragraph, Run, Section, Table, Text, data, filled, table, text
-from . import common
+from . import common, efficacy
 
 __all__ = ["Estimates", "analysis", "engine_words"]
 
@@ -32,6 +32,7 @@ def analysis(summary: xr.Dataset) -> Page:
         The summary of an `Analysis`.
     """
     found, attrs = Estimates(summary), summary.attrs
+    of_efficacy = efficacy.Shown(summary)
     names = {"protocol": data(attrs["protocol"]), "outcomes": attrs["outcomes"]}
     title = filled(
         _("{protocol}: posterior after {outcomes}") if attrs["outcomes"] else _("{protocol}: prior, no data yet"), **names
@@ -39,21 +40,22 @@ def analysis(summary: xr.Dataset) -> Page:
     blocks = (
         *common.version(attrs),
         *found.untrusted(),
-        Bullets(found.answers()),
+        Bullets((*found.answers()[:-1], *of_efficacy.answers(), found.answers()[-1])),
         found.by_dose(brief=found.sampled),
-        found.mtd(),
-        *found.cautions(),
+        *(of_efficacy.main() or (found.mtd(),)),
+        *found.cautions(of_efficacy.cautions()),
         Paragraph((*found.source(), Run(" "), *common.assumed_words(attrs))),
     )
     sections = (
         Section("rates", text(_("Further estimates of the DLT rates")), found.further(found.sampled), detail=True),
-        *found.amount_of_mtd(),
+        *found.amount_of_mtd(with_levels=bool(of_efficacy.main())),
         *found.utility(),
+        *of_efficacy.section(),
         *found.course(),
         *found.conclusion(),
         Section("curves", text(_("Results by curve")), (found.by_curve(), common.rules_of(attrs["curve_rules"], "")), detail=True),
         *found.borrowing(),
-        common.definitions(found.quantities, summary),
+        common.definitions(found.quantities | EFFICACY, summary),
         common.assumptions(attrs),
     )
     return Page(title, blocks, sections)
@@ -212,12 +214,13 @@ class Estimates:
             )
         return (text(words),)
 
-    def cautions(self) -> tuple[Note, ...]:
-        """Return where the prior or the curve decides, and that the data deviate from the designs."""
+    def cautions(self, more: tuple[Text, ...] = ()) -> tuple[Note, ...]:
+        """Return where the prior or the curve decides, that the data deviate from the designs, and ``more``."""
         items = [text(words) for words in self.attrs["warnings"]]
         if found := self.attrs["deviations"]:
             words = _("The data are not those of a trial that followed the design (see the predicted conclusion): {designs}.")
             items.append(filled(words, designs=self._designs(found)))
+        items += more
         return (Note(_("Cautions"), tuple(items), warning=True),) if items else ()
 
     def source(self) -> Text:
@@ -319,9 +322,12 @@ class Estimates:
         outside = {"below": self.percent("mtd", 0), "above": self.percent("mtd", len(mtd) - 1)}
         return filled(words, target=f"{100 * self.attrs['target']:g}%", unit=data(self.unit), **ends, **outside)
 
-    def amount_of_mtd(self) -> tuple[Section, ...]:
-        found = self.mtd_amount()
-        return (Section("mtd-dose", text(_("MTD on the dose scale")), (Paragraph(found),), detail=True),) if found else ()
+    def amount_of_mtd(self, *, with_levels: bool = False) -> tuple[Section, ...]:
+        """Return the MTD on the dose scale, ``with_levels`` after its posterior by level, if that is not on the first screen."""
+        found, levels = self.mtd_amount(), (self.mtd(),) if with_levels else ()
+        title = text(_("Posterior of the MTD") if with_levels else _("MTD on the dose scale"))
+        blocks = (*levels, *((Paragraph(found),) if found else ()))
+        return (Section("mtd-dose", title, blocks, detail=True),) if blocks else ()
 
     # The course.
 

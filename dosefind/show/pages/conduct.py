@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...adjudications import Adjudicated
 from ...config import Trial
+from ...efficacy.responses import response_outcomes
 from ...evaluability import HIDDEN, KINDS, NO_LEVEL, UNTREATED, SafetyEvent, Status, safety_events, safety_set
 from ...evaluability.evaluated import Kind
 from ...figures import percent
@@ -40,7 +41,7 @@ from ..content import (
     table,
     text,
 )
-from . import common
+from . import common, efficacy
 from .analysis import Estimates, engine_words
 from .comparison import LEAST_SHARE
 from .next_dose import Conduct, adjudicated, kind_words, window_words
@@ -131,8 +132,10 @@ def conduct_report(
     wanted = protocol.curves or curve is not None
     # What a design selects can depend on outcomes still to come outside the escalation too.
     predicts = not any(read.open[len(read.members) :])
+    responses = response_outcomes(evaluated, protocol)
     known = {"curve": curve, "others": others, "administered": given, "weighted": read.weighted}
-    analysis = analyze(analyzed, cohorts, **known, courses=read.courses, predicts=predicts) if wanted else None
+    given = {"courses": read.courses, "responses": responses, "predicts": predicts}
+    analysis = analyze(analyzed, cohorts, **known, **given) if wanted else None
     there = any(status.part in UNTREATED for status in evaluated.statuses)
     blinded = there if protocol.report.blinded is None else protocol.report.blinded
     shown = Conduct.of(found, blinded=blinded, document=True)
@@ -140,7 +143,7 @@ def conduct_report(
     sections = [_summary(report), _events(report), _safety(report), _patients(report)]
     if analysis is not None:
         varied = sensitivity(current, cohorts, **known, courses=read.courses)
-        sections += [_rates(report), _mtd(report), *_infusions(report), _conclusion(report)]
+        sections += [_rates(report), _mtd(report), *_infusions(report), *_efficacy(report), _conclusion(report)]
         caption = text(_("Dose within the limit, MTD and P(overdose) with one assumption changed at a time."))
         table = sensitivity_table(varied, caption)
         sections.append(Section("sensitivity", text(_("Sensitivity analysis")), (table,)))
@@ -307,8 +310,29 @@ def _sure(report: _Report) -> Answer:
     if chances[most] > 0.5:
         words = _("MTD most likely {place}: {p}.")
     answer = filled(words, place=found.place(most), p=found.percent("mtd", most))
-    because = [*_contradicted(report), *stated, _support(found), *_predicted(report)]
+    because = [*_contradicted(report), *stated, _support(found), *efficacy.Shown(found.summary).answers(), *_predicted(report)]
     return Answer(question, answer, tuple(because))
+
+
+def _efficacy(report: _Report) -> tuple[Section, ...]:
+    """Return efficacy and dose selection, where the protocol has an endpoint."""
+    found, analysis = efficacy.Shown(report.estimates.summary), report.analysis
+    if not found.record or analysis is None:
+        return ()
+    return found.section(document=True, hides=report.hides, figures=_efficacy_figures(report, analysis))
+
+
+def _efficacy_figures(report: _Report, analysis: Analysis) -> tuple[Block, ...]:
+    """Return pictures of every patient and of the expected utility; none of patients where some must not be shown."""
+    from ... import plots
+
+    found: list[Block] = []
+    if not report.hides:
+        words = _("Every patient with a known outcome, and the estimates by dose.")
+        found.append(Figure(plots.efficacy(analysis), text(words)))
+    if {"expected_utility", "expected_utility_of_change"} & set(analysis.summary):
+        found.append(Figure(plots.utility(analysis), text(_("Expected utility by dose."))))
+    return tuple(found)
 
 
 def _contradicted(report: _Report) -> list[Text]:
