@@ -40,11 +40,15 @@ def pytest_xdist_auto_num_workers(config):
     return 2 if config.args == config.getini("testpaths") else 0
 
 
+def _has_snapshot(item):
+    """Whether a test has a snapshot, which would be reported as unused if the test were left out."""
+    return "snapshot" in getattr(item, "fixturenames", ())
+
+
 def _of_each(items):
     """At most CASES of each test, in the order of the file."""
     tests = collections.defaultdict(list)
-    # Snapshots of cases that were left out would be reported as unused.
-    kept = {item for item in items if "snapshot" in getattr(item, "fixturenames", ())}
+    kept = {item for item in items if _has_snapshot(item)}
     for item in items:
         tests[item.nodeid.partition("[")[0]].append(item)
     for cases in tests.values():
@@ -55,7 +59,7 @@ def _of_each(items):
 
 def pytest_collection_modifyitems(config, items):
     if _quick(config):
-        shorter = [item for item in items if not any(mark.name in LONG for mark in item.iter_markers())]
+        shorter = [item for item in items if _has_snapshot(item) or not any(mark.name in LONG for mark in item.iter_markers())]
         kept = _of_each(shorter)
         left_out = set(items).difference(kept)
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])

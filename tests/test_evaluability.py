@@ -446,7 +446,8 @@ def test_completions_by_hand():
         with pytest.raises(dsf.InputError, match=said):
             found.cohorts(pending)
     none = evaluate(single_dose(), protocol(), day(83), replay=True)
-    assert [tuple(c) for c in none.completions()] == [((0, 0), [Cohort(1, 3, 1), Cohort(1, 3, 0)], 1, (), (), None)]
+    (only,) = none.completions()
+    assert only[:6] == ((0, 0), [Cohort(1, 3, 1), Cohort(1, 3, 0)], 1, (), (), None)
 
 
 def test_outcomes_that_have_come_close_the_patients():

@@ -158,27 +158,25 @@ class Calendar:
         """
         primary = self.designs.index(self.made.attrs["primary_design"])
         own = (0, self.main, primary, self.shown)
+        values = {
+            "scenario": data(self.scenarios[self.shown]),
+            "rate": self._rate_words(self.main),
+            "design": data(self.designs[primary]),
+            "days": f"{self.value('days', own)[0]:.0f}",
+            "patients": f"{self.value('mean_n', own)[0]:.1f}",
+            "treated": f"{self.value('mean_n', own)[0] + self.value('lost', own)[0]:.1f}",
+        }
         words = _("In scenario {scenario} at {rate}, {design} takes {days} days on average, with {patients} patients.")
-        leaves = self.value("lost", own)[0] > 0
-        if leaves:
-            words = _(
-                "In scenario {scenario} at {rate}, {design} takes {days} days on average, with {patients} evaluable patients of "
-                "{treated} treated."
-            )
-        answers = [
-            filled(
-                words,
-                treated=f"{self.value('mean_n', own)[0] + self.value('lost', own)[0]:.1f}",
-                scenario=data(self.scenarios[self.shown]),
-                rate=self._rate_words(self.main),
-                design=data(self.designs[primary]),
-                days=f"{self.value('days', own)[0]:.0f}",
-                patients=f"{self.value('mean_n', own)[0]:.1f}",
-            )
-        ]
         if "days_decided" in self.made:
-            words = _("It takes {days} days if a cohort ends as soon as no outcome still open can change the decision.")
-            answers.append(filled(words, days=f"{float(self.made['days_decided'].values[self.main, self.shown]):.0f}"))
+            values["early"] = f"{float(self.made['days_decided'].values[self.main, self.shown]):.0f}"
+            words = _(
+                "In scenario {scenario} at {rate}, {design} takes {days} days on average ({early} if cohorts end once decided), "
+                "with {patients} patients."
+            )
+        answers = [filled(words, **values)]
+        if self.value("lost", own)[0] > 0:
+            words = _("Of {treated} patients treated by {design}, {patients} are evaluable.")
+            answers.append(filled(words, **values))
         if gone := self.value("gone", own)[0]:
             words = _("In a trial of {design}, {gone} candidates on average leave the queue before they can start.")
             answers.append(filled(words, design=data(self.designs[primary]), gone=f"{gone:.1f}"))
