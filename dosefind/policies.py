@@ -269,7 +269,9 @@ def solve(
         # The value, and with it utility, DLTs and patients, which follow the same choices.
         value = np.concatenate([best, best, np.zeros((2, *best.shape[1:]))]) if in_parts else best
         code += doses
-        closed = _closed(actions.closing, n, factors) if following else None
+        begins = actions.treats and not any(n) and bool(following)
+        # The first cohort is treated whatever the rules say: without data every dose may be closed.
+        closed = _closed(actions.closing, n, factors) if following and not begins else None
         goes_on, treated = np.full(value.shape, -np.inf), np.zeros(best.shape[1:], np.int8)
         for d, size in following:
             after, lines, gain = values[_after(n, d, size)], [slice(None)] * (doses + 1), np.zeros(value.shape)
@@ -287,7 +289,7 @@ def solve(
             treated[better] = d
             goes_on = np.where(better, gain, goes_on)
         going = goes_on[0] > value[0] + _TIE * np.abs(value[0])
-        if actions.treats and not any(n) and following:
+        if begins:
             going[...] = True
         values[n], table[n] = np.where(going, goes_on, value), np.where(going, treated, code)
         done += code.size

@@ -479,7 +479,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize(("words", "status", "text"), COMMANDS)
 def test_commands(words, status, text):
-    folder = peers.ROOT / "examples" / "nct05962762" / "dose-selection"
+    folder = peers.peers.ROOT / "examples" / "nct05962762" / "dose-selection"
     command, *options = [str(folder / word) if word == "patients.csv" else word for word in words]
     found = CliRunner().invoke(main, [command, str(folder / "trial.toml"), *options])
     assert found.exit_code == status
@@ -507,7 +507,7 @@ def test_draws_of_toxicity_give_the_same_record():
 
 def test_report_has_the_section():
     """The conduct report shows the section with both charts; a blinded one with placebo does not show single patients."""
-    folder = peers.ROOT / "examples" / "nct05962762" / "dose-selection"
+    folder = peers.peers.ROOT / "examples" / "nct05962762" / "dose-selection"
     trial = dsf.load_trial(folder / "trial.toml")
     patients = dsf.read_patients(folder / "patients.csv", trial.protocol, events=folder / "events.csv")
     sections = dsf.report(trial, patients).sections
@@ -524,3 +524,23 @@ def test_report_has_the_section():
     shown = Shown(dsf.analyze(trial, evaluated.cohorts(), responses=responses, predicts=False).summary)
     (hidden,) = shown.section(document=True, hides=True)
     assert "responses" not in {part.id for part in hidden.sections}
+
+
+def test_counts_of_responses_are_refused_for_a_change():
+    config = peers.ROOT / "examples" / "nct05948982" / "dose-selection" / "trial.toml"
+    with pytest.raises(dsf.InputError, match="responses"):
+        dsf.analyze(dsf.load_trial(config), "1NNN 2NNN 3NNT", responses="0/3 1/3 2/3")
+
+
+def test_a_posterior_that_cannot_be_trusted_decides_nothing(monkeypatch):
+    """Draws with problems, or P(overdose) within its error of the limit, leave the choice undecided, with the reason."""
+    from dosefind.posterior.exact import ExactPosterior
+
+    trial = dsf.load_trial(peers.ROOT / "examples" / "nct05962762" / "dose-selection" / "trial.toml")
+    given = ("1NNN 2NNN 3NNT", {"responses": "0/3 1/3 2/3"})
+    plain = dsf.analyze(trial, given[0], **given[1]).summary.attrs["efficacy"]
+    assert "draws" not in plain["because"]
+    monkeypatch.setattr(ExactPosterior, "problems", lambda self: ["r-hat 1.5"])
+    doubted = dsf.analyze(trial, given[0], **given[1]).summary.attrs["efficacy"]
+    assert doubted["undecided"]
+    assert "draws" in doubted["because"]

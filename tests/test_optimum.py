@@ -365,3 +365,31 @@ def test_the_command_writes_what_the_library_returns(tmp_path, made):
     wrong = CliRunner().invoke(main, ("optimum", str(CONFIG), "--cost-per-dlt", "-1"))
     assert wrong.exit_code == 2
     assert "cost_per_dlt" in wrong.stderr
+
+
+def test_designs_with_other_cohorts_or_more_patients_are_left_out_by_name():
+    """Their policies are not among those that the optimum is sought in, so a design could lie above it."""
+    table = dsf.load_protocol(CONFIG).model_dump(exclude_unset=True, exclude={"assumed", "borrowing", "binding"})
+    boin = table["designs"]["boin"]
+    table["designs"] = {"boin": boin, "larger": boin | {"max_n": 30}, "single": boin | {"cohort_size": 1}}
+    found = dsf.optimum(dsf.Protocol.read(table), n_curves=16)
+    assert found.attrs["left_out"] == ["larger", "single"]
+    assert found.design.values.tolist() == [BEST, "boin"]
+    assert "larger, single" in " ".join(as_lines(page(found)).split())
+
+
+def test_costs_are_taken_from_what_is_possible_too():
+    from dosefind.show.pages.optimum import Optimum
+
+    made = dsf.optimum(dsf.load_trial(CONFIG), n_curves=16, cost_per_dlt=0.02)
+    shown = Optimum.of(made)
+    for prior in shown.priors:
+        assert shown.possible(prior, "3+3") <= shown.value("value", prior, BEST) + 1e-6
+        assert shown.possible(prior, "3+3") >= shown.value("value", prior, "3+3") - 1e-6
+
+
+def test_the_first_cohort_is_treated_although_nothing_is_open_without_data():
+    rows = ((0.5, 0.6), (0.45, 0.7))
+    best = Optimal(truths=rows, target=0.25, interval=(0.15, 0.35), max_n=6, closing=("ewoc",))
+    assert np.isfinite(best.policy.value)
+    assert dsf.decide(best, "").level == 1

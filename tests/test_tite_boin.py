@@ -489,3 +489,20 @@ FAULTS = {
 }
 
 test_fault_is_caught = faults(FAULTS)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"rule": "imputation", "rests_at_lowest": True}, {"rule": "ess", "rests_at_lowest": True}]
+)
+def test_pending_patients_do_not_keep_an_eliminated_lowest_dose_in_use(settings):
+    """3 DLTs in 3 known patients stop BOIN; with pending patients beside them nobody further is treated there."""
+    design = TITEBOIN(target=0.25, n_doses=3, max_n=18, window_days=28, **settings)
+    for pending in (1, 2, 3, 4):
+        for days in (0, 20):
+            n, y, c = np.zeros((3, 1, 3), np.int16)
+            n[0, 0], y[0, 0], c[0, 0] = 3 + pending, 3, pending
+            state = States.of_checked(n, y)
+            at = FollowUps(28, np.zeros((1, pending), int), np.full((1, pending), days), np.zeros(1, np.int16))
+            fields = vars(state) | {"last": np.zeros(1, np.int16), "cohorts": np.full(1, 2, np.int16)}
+            decision = design.decide(TimedStates(**fields, pending=c, follow_ups=at))
+            assert decision.dose[0] != 0

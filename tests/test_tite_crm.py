@@ -419,3 +419,17 @@ FAULTS = {
 }
 
 test_fault_is_caught = faults(FAULTS)
+
+
+def test_pending_patients_do_not_dilute_the_beta_stop():
+    """3 DLTs in 3 known patients stop the CRM with a Beta safety rule, however many are pending beside them."""
+    settings = {"skeleton": (0.1, 0.25, 0.4), "target": 0.25, "max_n": 18, "safety_cutoff": 0.95, "safety_by": "beta"}
+    design = TITECRM(**settings, window_days=28)
+    for pending in (1, 3, 5):
+        n, y, c = np.zeros((3, 1, 3), np.int16)
+        n[0, 0], y[0, 0], c[0, 0] = 3 + pending, 3, pending
+        state = States.of_checked(n, y)
+        at = FollowUps(28, np.zeros((1, pending), int), np.zeros((1, pending), int), np.zeros(1, np.int16))
+        fields = vars(state) | {"last": np.zeros(1, np.int16), "cohorts": np.full(1, 2, np.int16)}
+        decision = design.decide(TimedStates(**fields, pending=c, follow_ups=at))
+        assert decision.dose[0] < 0

@@ -72,7 +72,7 @@ class Optimal(Design):
     source: ClassVar[str] = "Whitehead and Brunier (1995), Statistics in Medicine 14:885-893"
     tied_to_target: ClassVar[tuple[str, ...]] = ("target", "interval", "mtd_margin", "overdose_limit")
     own_reasons: ClassVar[dict[str, str]] = {
-        "settled": marked("no further cohort adds more utility than it costs under the stated curves"),
+        "settled": marked("no further cohort is open or adds more utility than it costs under the stated curves"),
     }
 
     truths: Annotated[tuple[tuple[Rate, ...], ...], FromTrial("scenarios", lambda rows: tuple(rows.values()))]
@@ -190,6 +190,8 @@ class Optimal(Design):
             "ewoc": _("A dose is closed if the probability that it is an overdose exceeds 0.25 under the curves."),
         }
         lines += [rules[name] for name in self.closing]
+        if self.closing:
+            lines.append(_("Rules that close doses to further patients do not bind the final selection."))
         lines.append(
             _("This is a bound on what any design can do under these curves, and a diagnosis, not a design for a protocol.")
         )

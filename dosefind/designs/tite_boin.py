@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ from ..figures import percent
 from ..protocol import FromTrial
 from ..trial import WAIT, States, TimedStates
 from ..words import _, counted, marked, n_days, n_dlts, n_patients
-from .base import Beside, Proposal, Reads
+from .base import Beside, Flag, Proposal, Reads
 from .boin import BOIN
 from .rules import TIE, above, at_least
 
@@ -45,17 +46,20 @@ Rule = Literal["app-2025", "imputation", "ess"]
 
 
 class _Conditions(NamedTuple):
-    """Default conditions of a rule: largest share pending, known outcomes and follow-up (share of the window) to escalate."""
+    """Default conditions of a rule: largest share pending, known outcomes and follow-up (share of the window) to escalate, and
+    whether the lowest dose rests while its known outcomes alone would eliminate it.
+    """
 
     most_pending: float
     known_first: int
     followed_first: float
+    rests_at_lowest: bool
 
 
 _CONDITIONS: dict[Rule, _Conditions] = {
-    "app-2025": _Conditions(0.49, 0, 0.25),
-    "imputation": _Conditions(0.5, 0, 0.0),
-    "ess": _Conditions(1.0, 3, 0.0),
+    "app-2025": _Conditions(0.49, 0, 0.25, True),
+    "imputation": _Conditions(0.5, 0, 0.0, False),
+    "ess": _Conditions(1.0, 3, 0.0, False),
 }
 
 
@@ -129,6 +133,9 @@ class TITEBOIN(BOIN):
     followed_first
         Share of the DLT assessment period for which every pending patient at the current dose is followed before escalation; by
         default 0.25 for "app-2025", otherwise 0.
+    rests_at_lowest
+        Whether nobody is treated at the lowest dose while its known outcomes alone would eliminate it and others are pending; by
+        default for "app-2025". The published rules treat on there.
 
     See Also
     --------
@@ -162,6 +169,11 @@ class TITEBOIN(BOIN):
     followed_first: Annotated[float, Field(ge=0, lt=1, strict=True)] | None = Field(
         default=None,
         description=marked("share of the window for which every pending patient at the dose is followed before escalation"),
+    )
+
+    rests_at_lowest: Flag | None = Field(
+        default=None,
+        description=marked("whether nobody is treated at the lowest dose while its known outcomes alone would eliminate it"),
     )
 
     @property
@@ -228,11 +240,21 @@ class TITEBOIN(BOIN):
         move = np.where(suspended, 0, move)
         return move, suspended, (move > 0) & (pending > 0) & young
 
-    def _awaiting(self, states: States, found: Proposal, suspended: np.ndarray, gated: np.ndarray) -> Proposal:
-        """Return a proposal that waits where accrual is suspended or escalation must wait; elimination comes first."""
+    def _awaiting(self, states: TimedStates, found: Proposal, suspended: np.ndarray, gated: np.ndarray) -> Proposal:
+        """Return a proposal that waits where accrual is suspended or escalation must wait; elimination comes first.
+
+        It waits too where the known outcomes alone would eliminate the lowest dose and pending patients are all that keeps it open.
+        """
         dose = found.dose
-        waits = (suspended & (dose >= states.last)) | (gated & (dose > states.last))
+        waits = (suspended & (dose >= states.last)) | (gated & (dose > states.last)) | ((dose == 0) & self._kept_open(states))
         return Proposal(np.where(waits, WAIT, dose), found.stops, found.open)
+
+    def _kept_open(self, states: TimedStates) -> np.ndarray:
+        """Return whether only pending patients keep the lowest dose open, and it rests then, ``(states,)``."""
+        if not self.conditions.rests_at_lowest:
+            return np.zeros(len(states), bool)
+        known = states.n - states.pending
+        return (states.pending[:, 0] > 0) & ~self._admissible(replace(states, n=known.astype(states.n.dtype)))[:, 0]
 
     # Words and tables -----------------------------------------------------------------------------------------------
 
@@ -262,7 +284,9 @@ class TITEBOIN(BOIN):
             self._estimate(n, y, c, days),
         ]
         _move, suspended, gated = self._pending_moves(*(np.array([value]) for value in (n, y, c, days, fewest)))
-        if reason == "wait" and suspended[0]:
+        if reason == "wait" and self._kept_open(state)[0]:
+            clauses.append(_("the known outcomes alone would eliminate the lowest dose, so its pending outcomes are awaited"))
+        elif reason == "wait" and suspended[0]:
             most = percent(self.conditions.most_pending)
             clauses.append(
                 _("accrual is suspended while more than {most} of the patients at the dose are pending").format(most=most)
@@ -327,6 +351,13 @@ class TITEBOIN(BOIN):
             *super().move_sentences(),
             estimate.format(window=self.window_days, half=f"{self.target / 2:g}"),
         ]
+        if self.conditions.rests_at_lowest:
+            lines.append(
+                _(
+                    "No patient is treated at the lowest dose while its known outcomes alone would eliminate it: pending outcomes "
+                    "are awaited."
+                )
+            )
         if self.conditions.most_pending < 1:
             words = _(
                 "Accrual is suspended while more than {most} of the patients at the dose are pending, unless the DLTs so far lead "

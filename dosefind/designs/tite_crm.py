@@ -155,9 +155,12 @@ class TITECRM(CRM):
         if partly is None or not (rows := np.flatnonzero((partly >= 0).any(axis=1))).size:
             return super()._answers(states)
         n, y, dose, days = self._data(states, partly, rows)
-        found = self._judged(
-            states.n[rows], states.y[rows], self._decisive_followed.settle_followed(n, y, dose, days, self._decided)
-        )
+        counted = states.n[rows]
+        if self.safety_by == "beta":
+            # Patients without a full weight dilute no stop.
+            counted = counted.copy()
+            counted[:, 0] -= (dose == 0).sum(axis=1).astype(counted.dtype)
+        found = self._judged(counted, states.y[rows], self._decisive_followed.settle_followed(n, y, dose, days, self._decided))
         if len(rows) == len(states):
             return found
         others = np.flatnonzero((partly < 0).all(axis=1))

@@ -253,6 +253,9 @@ def analyze(
     """
     samples = _engine(engine, curve, borrow) == "nuts"
     protocol = Trial.of(trial).protocol
+    if isinstance(responses, str) and protocol.efficacy is not None and protocol.efficacy.kind != "response":
+        allowed = f"has no meaning with efficacy.kind = {protocol.efficacy.kind!r}: give patients with their assessments"
+        raise InputError(Problem("responses", responses, allowed))
     outcomes_of_efficacy = response_counts(responses, protocol.n_doses)
     if outcomes_of_efficacy is not None and protocol.efficacy is None:
         raise InputError(Problem("efficacy", MISSING, "the config needs this table: endpoint and days of the assessment"))
@@ -292,8 +295,9 @@ def analyze(
         result = result.assign(_conclusions(at_amounts_given, {name: one[-1] for name, one in states.items()}, now))
     result = result.assign_coords(design=list(designs), choice=choice_labels(protocol.n_doses), curve=list(curves))
     if outcomes_of_efficacy is not None:
-        # The error of P(overdose) decides nothing here.
-        over = Figure(result["p_over"].values, np.zeros(len(n)))
+        # By quadrature its error is far below that of any comparison.
+        error = result["p_over_se"].values if "p_over_se" in result else np.zeros(len(n))
+        over = Figure(result["p_over"].values, error)
         variables, coordinates, of_efficacy = joined(protocol, outcomes_of_efficacy, now, over, by_curve)
         result, said = result.assign_coords(coordinates).assign(variables), said | {"efficacy": of_efficacy}
     by_other = _("{dose} without borrowing, with the curve {curve}") if found else _("{dose} with the curve {curve}")

@@ -243,6 +243,13 @@ class _Case:
         excluded = {name: (np.flatnonzero(at) + 1).tolist() for name, at in cases.items() if at.any()}
         return np.flatnonzero(tried & ~over & ~futile), excluded
 
+    def _doubts(self) -> list[str]:
+        """Return by code why the posterior of toxicity does not decide which doses are considered."""
+        tried = (self.toxicity.n > 0) & (self.found.n > 0)
+        near = np.abs(self.p_over.value - self.protocol.rp2d.limit) <= 3 * self.p_over.error
+        doubts = {"draws": bool(self.toxicity.problems()), "near_limit": bool((tried & near).any())}
+        return [code for code, holds in doubts.items() if holds]
+
     def _worth(
         self, posteriors: Sequence[ResponsePosterior], among: np.ndarray
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
@@ -279,10 +286,11 @@ class _Case:
         )
         limits = self.efficacy.limits
         choice = main.choice(None if limits is None else Limits(p_best=limits.p_best, loss=limits.loss))
+        doubts = self._doubts()
         stated = {
             "choice": choice.level,
-            "undecided": choice.undecided,
-            "because": list(choice.because),
+            "undecided": choice.undecided or bool(doubts),
+            "because": [*doubts, *choice.because],
             "by_prior": [one.choice().level for one in each],
             "smallest_changes": [
                 {"outcome": one.outcome, "change": one.change, "level": one.level} for one in main.smallest_changes()

@@ -10,6 +10,7 @@ import numpy as np
 
 from .._check import InputError, Problem, number, one_of, whole
 from ..config import Trial
+from ..designs import Design
 from ..designs.optimal import CLOSING, Optimal
 from ..designs.standards import Standards
 from ..figures import OPTIMUM, defined
@@ -74,12 +75,13 @@ def optimum(
     Returns
     -------
     xarray.Dataset
-        By prior: the trial's scenarios with equal weights, and each of its curves. ``value`` (prior, design) is the expected
-        utility less costs of the optimum and of each design, ``regret`` what is missing to the optimum, the sum of ``allocation``
-        and ``final_choice``; ``at_same_cost`` is the highest expected utility of any policy with no more DLTs and patients than
-        the design; ``in_scenario`` (prior, design, scenario) the utility less costs in each scenario alone. ``frontier_*``
-        (prior, point) are policies for rising costs of a DLT, ``price`` (prior, constraint) what each constraint costs the
-        optimum. Each variable's ``definition`` says what it is.
+        Of the designs that decide from complete outcomes with the trial's cohorts and no more patients; ``left_out`` lists the
+        others. By prior: the trial's scenarios with equal weights, and each of its curves. ``value`` (prior, design) is the
+        expected utility less costs of the optimum and of each design, ``regret`` what is missing to the optimum, the sum of
+        ``allocation`` and ``final_choice``; ``at_same_cost`` is the highest expected utility of any policy with no more DLTs and
+        patients than the design; ``in_scenario`` (prior, design, scenario) the utility less costs in each scenario alone.
+        ``frontier_*`` (prior, point) are policies for rising costs of a DLT, ``price`` (prior, constraint) what each constraint
+        costs the optimum. Each variable's ``definition`` says what it is.
 
     Raises
     ------
@@ -104,7 +106,8 @@ def optimum(
     protocol = trial.protocol
     settings = {"utility": utility} | {name: float(cost) for name, cost in costs.items()}
     priors = _priors(trial, n_curves)
-    designs = {name: made for name, made in trial.without_calendar.items() if not isinstance(made, Optimal)}
+    every = {name: made for name, made in trial.designs.items() if not isinstance(made, Optimal)}
+    designs = {name: made for name, made in every.items() if _comparable(made, protocol)}
     walked = {name: lattice(design) for name, design in designs.items()}
     found = []
     for index, (truths, weights) in enumerate(priors.values()):
@@ -117,6 +120,7 @@ def optimum(
         found.append(_under(best, walked, protocol.truths, standards_of(protocol), memory_limit, within))
     result = _dataset(trial, list(priors), list(designs), found)
     counted = {"n_curves": n_curves, "curves": {name: len(weights) for name, (_, weights) in priors.items()}}
+    counted["left_out"] = [name for name in every if name not in designs]
     made = {"method": "exact", "primary_design": trial.primary, **settings, **counted}
     return result.assign_attrs(made | stamp(trial))
 
@@ -166,6 +170,13 @@ def _priors(trial: Trial, count: int) -> dict[str, tuple[np.ndarray, np.ndarray]
         points = qmc.Sobol(truths.shape[1], scramble=False).random(own) + 0.5 / own
         found["increasing rates"] = np.sort(points, axis=1), np.full(own, 1 / own)
     return found
+
+
+def _comparable(design: Design, protocol: Protocol) -> bool:
+    """Return whether the policies among which the optimum is sought include what a design does: its cohorts and sample size."""
+    limits = protocol.limits
+    cohorts = design.cohort_size == limits.cohort_size and design.cohort_size_by_dose is None and not design.titration
+    return design.reads == "complete" and cohorts and (design.max_n is None or design.max_n <= limits.max_n)
 
 
 def _best(protocol: Protocol, truths: np.ndarray, weights: np.ndarray, settings: Mapping[str, Any]) -> Optimal:

@@ -53,6 +53,8 @@ _BECAUSE = {
     "p_best": marked("P(largest utility) of {p} is below the limit of {limit}"),
     "loss": marked("the expected loss of {loss} is above the limit of {limit}"),
     "no_admissible_dose": marked("no dose is considered"),
+    "draws": marked("the draws of the posterior of toxicity cannot be trusted"),
+    "near_limit": marked("P(overdose) of a dose is within its numerical error of the limit"),
 }
 _EXCLUDED = {
     "untried": marked("Not considered, because no outcome of DLT or of efficacy is known there: {levels}."),

@@ -17,7 +17,7 @@ from . import common
 __all__ = ["Optimum", "optimum", "optimum_blocks", "optimum_section"]
 
 _UTILITIES = {
-    "correct": marked("1 for selecting the true MTD (the probability of correct selection)"),
+    "correct": marked("1 for selecting the true MTD"),
     "distance": marked("minus the distance of the DLT rate at the dose selected from the target"),
     "acceptable": marked("1 for selecting a dose with an acceptable DLT rate"),
 }
@@ -41,7 +41,7 @@ def optimum(made: xr.Dataset) -> Page:
     found = Optimum.of(made)
     designs = counted("{n} design", "{n} designs", len(found.designs) - 1)
     title = filled(
-        _("{protocol}: best policy under a prior, and {designs} (exact)"), protocol=data(made.attrs["protocol"]), designs=designs
+        _("{protocol}: best policy under a prior, and {designs}"), protocol=data(made.attrs["protocol"]), designs=designs
     )
     first, second, *_rest = found.priors
     blocks = (
@@ -49,7 +49,7 @@ def optimum(made: xr.Dataset) -> Page:
         Bullets((*found.answers(first), *found.answers(second))),
         found.regrets(first),
         found.regrets(second),
-        Paragraph((*found.meaning(), *common.assumed_words(made.attrs))),
+        Paragraph((*found.meaning(), *found.left_out(), *common.assumed_words(made.attrs))),
     )
     return Page(title, blocks, found.sections())
 
@@ -64,7 +64,7 @@ def optimum_blocks(made: xr.Dataset) -> tuple[Block, ...]:
 def optimum_section(made: xr.Dataset) -> Section:
     """Return how far each design is from the best policy, as a section of a report."""
     found = Optimum.of(made)
-    blocks: list[Block] = [Paragraph(found.meaning())]
+    blocks: list[Block] = [Paragraph((*found.meaning(), *found.left_out()))]
     for prior in found.priors[:2]:
         caption = filled(_("Prior {prior}: highest expected utility by expected DLTs, and the designs."), prior=data(prior))
         blocks += [Bullets(found.answers(prior)), found.regrets(prior), Figure(plots.frontier(found.made, prior), caption)]
@@ -105,17 +105,23 @@ class Optimum:
         if design is None:
             return ()
         words = _(
-            "{prior}: {design} gives away {regret} of the {best} points that are possible here: {allocation} by allocation, "
-            "{choice} by its final choice. With no more DLTs and patients than {design}, {same} are possible."
+            "{prior}: {design} reaches {own} points, {regret} below the optimum of {best}: {allocation} by allocation, {choice} by "
+            "its final choice. With no more DLTs and patients than {design}, {same} are possible."
         )
         shown = {
+            "own": points(self.value("value", prior, design)),
             "best": points(self.value("value", prior, BEST)),
             "regret": points(self.value("regret", prior, design)),
             "allocation": points(self.value("allocation", prior, design)),
             "choice": points(self.value("final_choice", prior, design)),
-            "same": points(self.value("at_same_cost", prior, design)),
+            "same": points(self.possible(prior, design)),
         }
         return (filled(words, prior=self.prior_words(prior), design=data(design), **shown),)
+
+    def possible(self, prior: str, design: str) -> float:
+        """Return the most that is possible with no more DLTs and patients than a design, less the costs of the design."""
+        costs = self.value("utility", prior, design) - self.value("value", prior, design)
+        return self.value("at_same_cost", prior, design) - costs
 
     def prior_words(self, prior: str) -> Text:
         """Return a prior in words."""
@@ -135,7 +141,8 @@ class Optimum:
         for design in self.designs:
             at = {name: self.value(name, prior, design) for name in _SHOWN}
             counts = f"{at.pop('patients'):.1f}", f"{at.pop('dlts'):.2f}"
-            utility, regret, allocation, choice, same = map(points, at.values())
+            utility, regret, allocation, choice = map(points, at.values())
+            same = points(self.possible(prior, design))
             name = text(_("optimum")) if design == BEST else text(data(design))
             rows.append((name, utility, regret, allocation, choice, *counts, same))
         words = _("{prior}, points (no trial {nothing}, rates known {known}):")
@@ -147,15 +154,23 @@ class Optimum:
         costs = {name: self.made.attrs[f"cost_per_{name}"] for name in ("patient", "dlt", "overdose")}
         words = _("A point is 0.01 of expected utility: {utility}. ")
         charged = _("A patient costs {patient}, a DLT {dlt}, a patient at an overdose {overdose}. ")
-        bound = _(
-            "The optimum is a bound and a diagnosis under its prior, not a design for a protocol: it buys points with DLTs and "
-            "patients. "
+        bound = _("The optimum is a bound and a diagnosis under its prior, not a design for a protocol. ")
+        parts = _("Possible: with no more DLTs and patients. {n} true curves approximate the prior of a curve. ")
+        said = (
+            *filled(words, utility=_(_UTILITIES[self.made.attrs["utility"]])),
+            *filled(parts, n=max(self.made.attrs["curves"].values())),
         )
-        parts = _("Possible: with no more DLTs and patients than the design. {n} true curves stand for the prior of a curve. ")
-        said = (*filled(words, utility=_(_UTILITIES[self.made.attrs["utility"]])), *filled(parts, n=self.made.attrs["n_curves"]))
         if any(costs.values()):
             said = (*said, *filled(charged, **{name: f"{100 * cost:g}" for name, cost in costs.items()}))
         return (*said, *text(bound))
+
+    def left_out(self) -> Text:
+        """Return the designs that are not compared with the optimum; nothing if there are none."""
+        names = self.made.attrs["left_out"]
+        if not names:
+            return ()
+        words = _("Left out (pending outcomes, other cohorts, more patients): {names}. ")
+        return filled(words, names=data(", ".join(names)))
 
     def prices(self) -> Table:
         """Return what each constraint costs the optimum, one row per constraint and one column per prior."""
@@ -199,7 +214,7 @@ class Optimum:
         )
 
 
-_SHOWN = ("value", "regret", "allocation", "final_choice", "patients", "dlts", "at_same_cost")
+_SHOWN = ("value", "regret", "allocation", "final_choice", "patients", "dlts")
 _ENDS = (("nothing", "without_trial"), ("known", "with_truth"))
 
 
