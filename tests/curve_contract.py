@@ -90,7 +90,8 @@ def check_monotone(curve: Curve) -> None:
 
 def check_bound(curve: Curve) -> None:
     """At the bound of a rate the dose has that rate."""
-    for part in parts(curve):
+    # A curve that shows another period than that of the counts has components with the likelihood of the counts.
+    for part in parts(curve) if curve.counted is curve else [curve]:
         for rest in ((-1.0,), (0.0,), (1.0,)):
             others = [np.array(at) for at in rest * (part.n_parameters - 1)]
             for rate in RATES:
@@ -140,8 +141,10 @@ def check_posterior(curve: Curve) -> None:
             log_p, log_q = part.at(z)
             weight = share * prior * np.exp(log_p @ y + log_q @ (n - y))
             evidence += weight.sum()
-            mean += weight @ np.exp(log_p)
-            below += weight @ (log_p < np.log(0.25))
+            # The rates shown, where they are of another period than the counts.
+            shown = log_p if curve.counted is curve else curve.at(z)[0]
+            mean += weight @ np.exp(shown)
+            below += weight @ (shown < np.log(0.25))
         ours = ExactPosterior(ExactFit(curve, (0.25,)), n, y)
         # 1e-8: ten times the error that quadrature states at most; the sum converges faster than any power of its step.
         np.testing.assert_allclose(ours.log_evidence, np.log(evidence), rtol=0, atol=1e-8)

@@ -310,4 +310,4 @@ def test_closed_and_broken_streams(tmp_path, arguments, shell, status):
     assert b"Exception ignored" not in done.stderr
     if "OUT" in arguments:
         json.loads((tmp_path / "o" / "next.json").read_text(encoding="utf-8"))
-        assert len(list((tmp_path / "o").iterdir())) == 15
+        assert len(list((tmp_path / "o").iterdir())) == 16

@@ -15,7 +15,7 @@ from .._check import one_of, seed_of, whole
 from ..blocks import blocks_of, run
 from ..config import Trial, origins
 from ..designs import Design
-from ..operating.lattice import lattice
+from ..operating.lattice import Lattice, lattice
 from ..operating.metrics import Standards, above_mtd, definitions, judged
 from ..operating.reference import reference_selection
 from ..operating.simulation import CHUNK, MOST_TRIALS, Simulation
@@ -45,6 +45,7 @@ def compare(
     memory_limit: int = DEFAULT_MEMORY,
     workers: int | Client = 1,
     cache: str | Path | None = None,
+    lattices: dict[str, Lattice] | None = None,
     progress: Callable[[float, int], None] | None = None,
 ) -> xr.Dataset:
     """Return operating characteristics of the protocol's designs under its scenarios.
@@ -62,6 +63,8 @@ def compare(
     workers, cache
         Number of processes or a Dask client, and folder in which completed blocks of trials are stored, for "simulate"; see
         `dosefind.simulate`.
+    lattices
+        Where the enumerated designs are put by name, so that `optimum` need not enumerate them again; for "exact".
     progress
         Called with the number of designs done, the latest in part, and the total number.
 
@@ -107,8 +110,14 @@ def compare(
             for key, job in jobs.items():
                 found[key] = job.figures(islice(results, pieces), n_trials, target.overdose_limit)
     else:
-        walked = (lattice(design, memory_limit=memory_limit) for design in wanted.values())
-        exact = (lattice.figures(truths, target.overdose_limit, days[key]) for key, lattice in zip(wanted, walked, strict=True))
+
+        def walked(key: tuple[str, float | None]) -> Lattice:
+            made = lattice(wanted[key], memory_limit=memory_limit)
+            if lattices is not None and key[1] is None:
+                lattices[key[0]] = made
+            return made
+
+        exact = (walked(key).figures(truths, target.overdose_limit, days[key]) for key in wanted)
         found = {key: (figures, {}) for key, figures in zip(wanted, with_progress(exact, owners, progress), strict=True)}
     figures = {name: found[name, None] for name in designs}
     at_targets = {

@@ -12,7 +12,6 @@ from .._check import InputError, Problem, number, one_of, whole
 from ..config import Trial
 from ..designs import Design
 from ..designs.optimal import CLOSING, Optimal
-from ..designs.standards import Standards
 from ..figures import OPTIMUM, defined
 from ..models import Curve, Hazard
 from ..operating.lattice import Lattice, lattice
@@ -20,7 +19,6 @@ from ..operating.walk import DEFAULT_MEMORY
 from ..policies import Policy, Stakes, solve
 from ..protocol import Protocol
 from ..threads import one_thread
-from .comparison import standards_of
 from .stamps import stamp
 
 if TYPE_CHECKING:
@@ -47,6 +45,7 @@ def optimum(
     cost_per_dlt: float = 0.0,
     cost_per_overdose: float = 0.0,
     n_curves: int = 256,
+    lattices: Mapping[str, Lattice] | None = None,
     memory_limit: int = DEFAULT_MEMORY,
     progress: Callable[[float, int], None] | None = None,
 ) -> xr.Dataset:
@@ -67,6 +66,8 @@ def optimum(
         Costs of each patient, each DLT and each patient treated at an overdose, in units of utility.
     n_curves
         Number of true curves that stand for the prior of each of the trial's curves.
+    lattices
+        The trial's designs as `compare` enumerated them, so that this is not done again.
     memory_limit
         Maximum memory of the backward induction in bytes.
     progress
@@ -108,16 +109,19 @@ def optimum(
     priors = _priors(trial, n_curves)
     every = {name: made for name, made in trial.designs.items() if not isinstance(made, Optimal)}
     designs = {name: made for name, made in every.items() if _comparable(made, protocol)}
-    walked = {name: lattice(design) for name, design in designs.items()}
-    found = []
+    known = lattices or {}
+    walked = {name: known[name] if name in known else lattice(design) for name, design in designs.items()}
+    found, alone = [], None
     for index, (truths, weights) in enumerate(priors.values()):
         best = _best(protocol, truths, weights, settings)
+        # The first prior is that of the scenarios.
+        alone = alone or best.stakes
 
         def within(share: float, index: int = index) -> None:
             if progress is not None:
                 progress(index + share, len(priors))
 
-        found.append(_under(best, walked, protocol.truths, standards_of(protocol), memory_limit, within))
+        found.append(_under(best, walked, alone, memory_limit, within))
     result = _dataset(trial, list(priors), list(designs), found)
     counted = {"n_curves": n_curves, "curves": {name: len(weights) for name, (_, weights) in priors.items()}}
     counted["left_out"] = [name for name in every if name not in designs]
@@ -199,8 +203,7 @@ def _best(protocol: Protocol, truths: np.ndarray, weights: np.ndarray, settings:
 def _under(
     best: Optimal,
     walked: Mapping[str, Lattice],
-    scenarios: np.ndarray,
-    standards: Standards,
+    in_scenario: Stakes,
     memory_limit: int,
     progress: Callable[[float], None],
 ) -> dict[str, Any]:
@@ -212,7 +215,6 @@ def _under(
     progress(done / steps)
     row = {"value": policy.value, "utility": policy.utility, "patients": policy.patients, "dlts": policy.dlts}
     rows = [row | {"bayes": policy.value, "at_same_cost": policy.utility}]
-    in_scenario = best.with_settings(truths=_rows(scenarios), weights=None).stakes
     alone = [_in_scenarios(lattice(best), in_scenario)]
     for one in walked.values():
         figures = one.figures(stakes.truths)
@@ -292,10 +294,6 @@ class _Pool:
             if bound - reached < _ENOUGH:
                 return float(reached)
         raise ArithmeticError(f"the utility at {dlts:g} DLTs and {patients:g} patients is known only within {bound - reached:.1e}")
-
-
-def _rows(truths: np.ndarray) -> tuple[tuple[float, ...], ...]:
-    return tuple(map(tuple, truths.tolist()))
 
 
 def _in_scenarios(walked: Lattice, stakes: Stakes) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,8 @@ from .table import decisions, explained
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+    from ...operating.lattice import Lattice
 
 __all__ = ["design_report"]
 
@@ -105,11 +107,12 @@ def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[
     protocol = trial.protocol
     # First what is quick, so that an unknown curve is refused at once.
     prior = analyze(trial, curve=curve, predicts=False) if protocol.curves or curve is not None else None
-    oc = compare(trial, progress=progress)
+    lattices: dict[str, Lattice] = {}
+    oc = compare(trial, lattices=lattices, progress=progress)
     binding = trial.primary
     plan = _Plan(trial, oc, binding, without_dlts(trial), prior, stamp(trial, conducts=True))
     sections = [_summary(plan), _protocol(plan), _rules(plan), pause_section(protocol), _tables(plan), _operating(plan)]
-    sections += [*_calendar(plan), *_optimum(plan), _sizes(plan), _paths(plan)]
+    sections += [*_calendar(plan), *_optimum(plan, lattices), _sizes(plan), _paths(plan)]
     if prior is not None:
         sections.append(_prior(prior))
     sections += [_zero(plan, curve), _sensitivity(plan, curve), _method(plan), limits(plan.protocol, "planned")]
@@ -144,13 +147,13 @@ def _calendar(plan: _Plan) -> list[Section]:
 _LITTLE, _CURVES = 8 * 2**20, 64
 
 
-def _optimum(plan: _Plan) -> list[Section]:
+def _optimum(plan: _Plan, lattices: Mapping[str, Lattice]) -> list[Section]:
     """Return how far the designs are from the best policy, if that is found in seconds."""
     limits = plan.protocol.limits
     if limits.max_n is None or not isinstance(limits.cohort_size, int):
         return []
     try:
-        return [optimum_section(optimum(plan.trial, n_curves=_CURVES, memory_limit=_LITTLE))]
+        return [optimum_section(optimum(plan.trial, n_curves=_CURVES, lattices=lattices, memory_limit=_LITTLE))]
     except TooLarge:
         return []
 
