@@ -479,7 +479,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize(("words", "status", "text"), COMMANDS)
 def test_commands(words, status, text):
-    folder = peers.peers.ROOT / "examples" / "nct05962762" / "dose-selection"
+    folder = peers.ROOT / "examples" / "nct05962762" / "dose-selection"
     command, *options = [str(folder / word) if word == "patients.csv" else word for word in words]
     found = CliRunner().invoke(main, [command, str(folder / "trial.toml"), *options])
     assert found.exit_code == status
@@ -507,7 +507,7 @@ def test_draws_of_toxicity_give_the_same_record():
 
 def test_report_has_the_section():
     """The conduct report shows the section with both charts; a blinded one with placebo does not show single patients."""
-    folder = peers.peers.ROOT / "examples" / "nct05962762" / "dose-selection"
+    folder = peers.ROOT / "examples" / "nct05962762" / "dose-selection"
     trial = dsf.load_trial(folder / "trial.toml")
     patients = dsf.read_patients(folder / "patients.csv", trial.protocol, events=folder / "events.csv")
     sections = dsf.report(trial, patients).sections
