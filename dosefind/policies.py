@@ -66,6 +66,11 @@ class Stakes:
         """Return the weighted utilities of the conclusions, then the weighted costs of a patient, ``(2 doses + 1, curves)``."""
         return np.ascontiguousarray(np.hstack([self.utility, self.cost]).T * self.weights)
 
+    @property
+    def without_trial(self) -> float:
+        """Return the expected utility of the best conclusion without a patient."""
+        return float(self.columns[: self.n_doses + 1].sum(axis=1).max())
+
     def concluded(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the expected utility of each conclusion at counts, not normalised, ``(states, doses + 1)``."""
         log_p, log_q = (np.log(np.maximum(rates, 1e-300)).T for rates in (self.truths, 1 - self.truths))

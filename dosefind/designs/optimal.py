@@ -8,7 +8,7 @@ doi:10.1214/10-STS317.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -18,16 +18,16 @@ from ..protocol import FromTrial
 from ..trial import NO_DOSE, States
 from ..words import _, counted, marked
 from .base import Beside, Design, Flag, Probability, Proposal, Selection
+from .rules import above
 from .standards import Standards
 
 __all__ = ["CLOSING", "Optimal"]
 
-CLOSING = ("elimination", "two-of-six", "ewoc")
-"""Rules that close doses, by name."""
-
 Rate = Annotated[float, Field(ge=0, le=1, strict=True)]
 Amount = Annotated[float, Field(ge=0, le=1000, strict=True)]
 Closing = Literal["elimination", "two-of-six", "ewoc"]
+CLOSING: tuple[Closing, ...] = get_args(Closing)
+"""Rules that close doses, by name."""
 
 
 class Optimal(Design):
@@ -119,7 +119,7 @@ class Optimal(Design):
         weights = np.ones(len(truths)) if self.weights is None else np.array(self.weights, float)
         standards = Standards(self.target, self.interval, self.mtd_margin, self.overdose_limit)
         cost = self.cost_per_patient + self.cost_per_dlt * truths
-        cost = cost + self.cost_per_overdose * (truths > self.overdose_limit + 1e-10)
+        cost = cost + self.cost_per_overdose * above(truths, self.overdose_limit)
         return Stakes(truths, weights / weights.sum(), utilities(self.utility, truths, standards), cost)
 
     @cached_property

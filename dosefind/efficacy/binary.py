@@ -132,16 +132,30 @@ class ResponseCurve(ResponsePrior):
     ----------
     doses
         Dose amounts, increasing.
+    level
+        Prior mean and standard deviation of the logit where the other coordinates have no effect.
     """
+
+    level: tuple[Number, Sd]
 
     @property
     @abstractmethod
+    def _priors(self) -> dict[str, tuple[float, float]]:
+        """Return prior mean and standard deviation of each parameter, by name."""
+
+    @property
     def shift(self) -> float:
         """Return the change of the logit per unit of the first standard coordinate."""
+        return self.level[1]
 
     @abstractmethod
     def logits(self, second: np.ndarray, third: np.ndarray) -> np.ndarray:
         """Return the logits at first coordinate 0, ``(nodes, doses)``, from the other coordinates ``(nodes,)``."""
+
+    def times(self, patients: float) -> Self:
+        narrower = patients**-0.5
+        scaled = {name: (mean, sd * narrower) for name, (mean, sd) in self._priors.items()}
+        return type(self)(doses=self.doses, **scaled)
 
     def after(self, n: Any, responses: Any) -> CurveResponse:
         return CurveResponse(self, n, responses)
@@ -173,20 +187,11 @@ class Plateau(ResponseCurve):
     rise: tuple[Number, Sd] = (0.0, 1.0)
     half: tuple[Number, Sd] = (-1.0, 1.0)
 
-    @property
-    def shift(self) -> float:
-        return self.level[1]
-
     def logits(self, second: np.ndarray, third: np.ndarray) -> np.ndarray:
         amounts = np.array(self.doses)
         beyond = (amounts - amounts[0]) / max(amounts[-1] - amounts[0], 1e-300)
         rise, half = np.exp(self.rise[0] + self.rise[1] * second), np.exp(self.half[0] + self.half[1] * third)
         return self.level[0] + rise[:, None] * beyond / (beyond + half[:, None])
-
-    def times(self, patients: float) -> Self:
-        narrower = patients**-0.5
-        scaled = {name: (mean, sd * narrower) for name, (mean, sd) in self._priors.items()}
-        return type(self)(doses=self.doses, **scaled)
 
     @property
     def _priors(self) -> dict[str, tuple[float, float]]:
@@ -227,20 +232,11 @@ class LogisticQuadratic(ResponseCurve):
     slope: tuple[Number, Sd] = (0.0, 1.0)
     curvature: tuple[Number, Sd] = (0.0, 1.0)
 
-    @property
-    def shift(self) -> float:
-        return self.level[1]
-
     def logits(self, second: np.ndarray, third: np.ndarray) -> np.ndarray:
         logs = np.log(np.array(self.doses))
         x = logs - logs.mean()
         slope, curvature = self.slope[0] + self.slope[1] * second, self.curvature[0] + self.curvature[1] * third
         return self.level[0] + slope[:, None] * x + curvature[:, None] * x**2
-
-    def times(self, patients: float) -> Self:
-        narrower = patients**-0.5
-        scaled = {name: (mean, sd * narrower) for name, (mean, sd) in self._priors.items()}
-        return type(self)(doses=self.doses, **scaled)
 
     @property
     def _priors(self) -> dict[str, tuple[float, float]]:

@@ -57,10 +57,11 @@ def frontier(made: xr.Dataset, prior: str | None = None, ax: Axes | None = None)
             handles += ax.plot([x], [y], color=INK, marker=_SHAPES[number % len(_SHAPES)], mfc=face, ms=5.5, mew=0.8, ls="")
         highest = max([*dlts.tolist(), *(x for x, _y in own), 0.1])
         every = np.array([*points.tolist(), *(y for _x, y in own)])
-        ax.set_xlim(0, 1.06 * highest)
         margin = max(0.06 * float(np.ptp(every)), 0.5)
-        ax.set_ylim(float(every.min()) - margin, float(every.max()) + margin)
-        for axis, low, high in (("x", 0.0, 1.06 * highest), ("y", float(every.min()) - margin, float(every.max()) + margin)):
+        across, up = (0.0, 1.06 * highest), (float(every.min()) - margin, float(every.max()) + margin)
+        ax.set_xlim(across)
+        ax.set_ylim(up)
+        for axis, (low, high) in (("x", across), ("y", up)):
             step = next(size for size in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 1000) if high - low <= 8 * size)
             marks = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
             ticks(ax, axis, marks, [f"{mark:g}" for mark in np.round(marks, 6)])

@@ -16,7 +16,7 @@ from ..figures import OPTIMUM, defined
 from ..models import Curve, Hazard
 from ..operating.lattice import Lattice, lattice
 from ..operating.walk import DEFAULT_MEMORY
-from ..policies import Policy, Stakes, solve
+from ..policies import Actions, Policy, Stakes, solve
 from ..protocol import Protocol
 from ..threads import one_thread
 from .stamps import stamp
@@ -146,18 +146,13 @@ def curves_of(curve: Curve, count: int) -> tuple[np.ndarray, np.ndarray]:
         Rates and weights, which sum to 1.
     """
     from scipy.special import ndtri
-    from scipy.stats import qmc
 
     rates, weights = [], []
     for weight, component in curve.components:
         own = max(2, round(count * weight))
-        if component.n_coordinates == 1:
-            points = ((np.arange(own) + 0.5) / own)[:, None]
-        else:
-            own = 2 ** int(np.ceil(np.log2(own)))
-            points = qmc.Sobol(component.n_coordinates, scramble=False).random(own) + 0.5 / own
+        points = ((np.arange(own) + 0.5) / own)[:, None] if component.n_coordinates == 1 else _spread(component.n_coordinates, own)
         rates.append(np.exp(component.at(ndtri(points))[0]))
-        weights.append(np.full(own, weight / own))
+        weights.append(np.full(len(points), weight / len(points)))
     return np.concatenate(rates), np.concatenate(weights)
 
 
@@ -168,12 +163,17 @@ def _priors(trial: Trial, count: int) -> dict[str, tuple[np.ndarray, np.ndarray]
     found |= {name: curves_of(curve, count) for name, curve in trial.curves.items() if not isinstance(curve, Hazard)}
     if len(found) == 1:
         # Without a curve: any increasing rates, uniformly.
-        from scipy.stats import qmc
-
-        own = 2 ** int(np.ceil(np.log2(count)))
-        points = qmc.Sobol(truths.shape[1], scramble=False).random(own) + 0.5 / own
-        found["increasing rates"] = np.sort(points, axis=1), np.full(own, 1 / own)
+        points = _spread(truths.shape[1], count)
+        found["increasing rates"] = np.sort(points, axis=1), np.full(len(points), 1 / len(points))
     return found
+
+
+def _spread(dimensions: int, count: int) -> np.ndarray:
+    """Return a Sobol sequence of at least ``count`` points, a power of 2, each in the middle of its cell of the unit cube."""
+    from scipy.stats import qmc
+
+    count = 2 ** int(np.ceil(np.log2(count)))
+    return qmc.Sobol(dimensions, scramble=False).random(count) + 0.5 / count
 
 
 def _comparable(design: Design, protocol: Protocol) -> bool:
@@ -209,7 +209,7 @@ def _under(
 ) -> dict[str, Any]:
     """Return all results under one prior."""
     stakes, actions = best.stakes, replace(best.actions, treats=False)
-    pool = _Pool(stakes, best, memory_limit)
+    pool = _Pool(stakes, actions, memory_limit)
     policy = pool.at(None)
     steps, done = len(_ALONG) + len(walked) + len(CLOSING) + 2, 1
     progress(done / steps)
@@ -228,7 +228,7 @@ def _under(
         alone.append(_in_scenarios(one, in_scenario))
         done += 1
         progress(done / steps)
-    nothing = float(stakes.columns[: stakes.n_doses + 1].sum(axis=1).max())
+    nothing = stakes.without_trial
     known = float(stakes.weights @ stakes.utility.max(axis=1))
     frontier = []
     for share in _ALONG:
@@ -250,9 +250,8 @@ def _under(
 class _Pool:
     """Best policies at different costs of a DLT and of a patient under one prior, found when they are wanted."""
 
-    def __init__(self, stakes: Stakes, best: Optimal, memory_limit: int) -> None:
-        self._stakes, self._actions = stakes, replace(best.actions, treats=False)
-        self._memory = memory_limit
+    def __init__(self, stakes: Stakes, actions: Actions, memory_limit: int) -> None:
+        self._stakes, self._actions, self._memory = stakes, actions, memory_limit
         self._found: dict[tuple[float, float] | None, Policy] = {}
 
     def at(self, prices: tuple[float, float] | None) -> Policy:
@@ -273,8 +272,7 @@ class _Pool:
         from scipy.optimize import linprog
 
         self.at((0.0, 0.0))
-        # Without patients: the best conclusion at once.
-        nothing = float(self._stakes.columns[: self._stakes.n_doses + 1].sum(axis=1).max())
+        nothing = self._stakes.without_trial
         bound, reached = np.inf, nothing
         for _step in range(_MOST_STEPS):
             points = [(nothing, 0.0, 0.0), *((p.utility, p.dlts, p.patients) for p in self._found.values())]
