@@ -252,7 +252,8 @@ def analyze(
     array([0.003, 0.029, 0.216])
     """
     samples = _engine(engine, curve, borrow) == "nuts"
-    protocol = Trial.of(trial).protocol
+    trial = Trial.of(trial)
+    protocol, designs, curves = trial.protocol, trial.without_calendar, trial.curves
     if isinstance(responses, str) and protocol.efficacy is not None and protocol.efficacy.kind != "response":
         allowed = f"has no meaning with efficacy.kind = {protocol.efficacy.kind!r}: give patients with their assessments"
         raise InputError(Problem("responses", responses, allowed))
@@ -261,8 +262,6 @@ def analyze(
         raise InputError(Problem("efficacy", MISSING, "the config needs this table: endpoint and days of the assessment"))
     whole("draws", draws, 10, 1_000_000)
     whole("seed", seed, 0, 2**32 - 1)
-    trial = Trial.of(trial)
-    protocol, designs, curves = trial.protocol, trial.without_calendar, trial.curves
     chosen, cohorts = chosen_curve(trial, outcomes, curve)
     n, y = counts_of(cohorts, others, protocol.n_doses)
     administered = amounts_among(administered, n, y, borrow)
