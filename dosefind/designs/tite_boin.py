@@ -134,8 +134,8 @@ class TITEBOIN(BOIN):
         Share of the DLT assessment period for which every pending patient at the current dose is followed before escalation; by
         default 0.25 for "app-2025", otherwise 0.
     rests_at_lowest
-        Whether no patient is treated at the lowest dose while its known outcomes alone would eliminate it and others are pending; by
-        default for "app-2025". The published rules treat on there.
+        Whether no patient is treated at the lowest dose while its known outcomes alone would eliminate it and others are pending;
+        by default for "app-2025". The published rules treat on there.
 
     See Also
     --------
