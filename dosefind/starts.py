@@ -158,7 +158,8 @@ def gated(
     here = level > 0
     at = here & (level == latest)
     pending, known = at & pending, (at & known).sum(axis=0)
-    up = (wanted > np.where(here, level, -1).max(axis=0, initial=-1)) & here.any(axis=0)
+    # Also to a dose that was tried before: what is pending at the current dose has become no better known since.
+    up = (wanted > latest) & here.any(axis=0)
     nothing = np.full(len(wanted), NO_WAIT)
     complete = each_pending = one_followed = infusion = suspend_pending = nothing
     if gates.complete is not None:

@@ -401,7 +401,9 @@ class Infused(Checked):
 
 
 class Gates(Checked):
-    """Conditions for the first patient at a dose above the current one, for designs that decide with pending outcomes.
+    """Conditions for a patient at a dose above the current one, for designs that decide with pending outcomes.
+
+    They also hold for going up again to a dose that was tried before.
 
     Attributes
     ----------

@@ -104,7 +104,7 @@ class PlainTrial:
         known = [person for person in here if person.known <= day and person.kind != "lost"]
         if gates.suspend_pending is not None and len(pending) > gates.suspend_pending * (len(pending) + len(known)):
             return False
-        if dose <= max(person.dose for person in self.people):
+        if dose <= latest:
             return True
         if gates.complete is not None and len(known) < gates.complete and pending:
             return False

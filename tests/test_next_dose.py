@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import dosefind as dsf
 from dosefind.cli import main
+from dosefind.config import build_designs
 from dosefind.decisions import Recorded, read_decisions, record_decision
 from dosefind.evaluability import evaluate
 from dosefind.provenance import HASH
@@ -242,6 +243,36 @@ def test_a_safety_rule_that_needs_three_patients_does_not_wait_for_the_third():
     rules = protocol(AS, designs={"boin": {"kind": "boin", "target": 0.20}})
     found = then(*in_a_row("1TT"), rules)
     assert found.proposal.words == "stop, no MTD"
+
+
+@pytest.mark.parametrize("kind", ["boin", "mtpi-2", "keyboard", "i3+3"])
+def test_nobody_completes_a_cohort_at_a_lowest_dose_that_the_decision_table_eliminates(kind):
+    """3 of 5: P(p > 0.25 | Beta(4, 3)) is 0.962. A sixth patient without a DLT would make it 0.929, and the trial would go on."""
+    rules = protocol(AS, designs={kind: {"kind": kind}})
+    eliminates = build_designs(rules)[kind].table(max_n=6)["eliminate_if_dlt_ge"]
+    stopped = []
+    for first in ("1NNT", "1NTT"):
+        for second in ("1N", "1T", "1NN", "1NT", "1TT"):
+            text = f"{first} {second}"
+            found = then(*in_a_row(text), rules).proposal
+            eliminated = bool(text.count("T") >= eliminates[3 + len(second) - 1])
+            assert (found.action, found.mtd) == (("stop", "none") if eliminated else ("fill", None)), text
+            stopped += [text] * eliminated
+    assert stopped == ["1NNT 1TT", "1NTT 1T", "1NTT 1NT", "1NTT 1TT"]
+
+
+def test_the_stopping_rule_of_a_model_ends_a_cohort_from_three_patients_on():
+    """Fewer show too little: after one DLT in one patient EWOC has no dose left, and 1 of 3 reopens the lowest."""
+    blrm = {"kind": "blrm", "prior": {"mean": [-2.2, 0.0], "sd": [2.0, 1.0]}}
+    crm = {"kind": "crm", "skeleton": [0.1, 0.25, 0.4], "safety_cutoff": 0.95, "safety_by": "beta"}
+    rules = protocol(AS, designs={"3+3": {"kind": "3+3"}, "blrm": blrm, "crm": crm})
+    assert then(*in_a_row("1T"), rules).proposals["blrm"].words == "complete the current cohort at level 1, 2 patients"
+    found = then(*in_a_row("1NNT 1TT"), rules).proposals
+    assert {name: found[name].words for name in ("blrm", "crm")} == dict.fromkeys(("blrm", "crm"), "stop, no MTD")
+    # A patient whose outcome is pending may still close the dose; if so, nobody completes the cohort.
+    people = list(in_a_row("1NNT 1T")[0].patients)
+    ended = then(trial(*people, patient("Q", 1, 100), last=105), 105, rules).proposals["crm"]
+    assert {(way.dlts, step.action) for way, step in ended.completions} == {((0, 0), "fill"), ((0, 1), "stop")}
 
 
 def test_a_cohort_is_filled_by_the_design_that_began_it_only():

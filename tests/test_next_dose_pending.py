@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import dosefind as dsf
 from dosefind.config import build_designs
 from dosefind.decisions import record_decision
+from dosefind.starts import NO_WAIT, gated
 from dosefind.tasks.next_dose import next_dose
 from dosefind.tasks.proposals import Asked, propose_next
+from dosefind.timing import NEVER, Gates, Infused
 
 from .made_up import day, event, patient, trial
 from .peers import ROOT, published
@@ -204,6 +207,20 @@ def test_gates_hold_back_the_first_patient_of_the_next_dose(gates, start):
     found = asked(*at_level(1, NOW - 28, known=5), patient("P6", 1, NOW - 1), rules=protocol(gates=gates))
     assert found.proposal.level == 2
     assert found.start.day == (None if start is None else day(start))
+
+
+@pytest.mark.parametrize("tried", [1, 2], ids=["a new dose", "a dose tried before"])
+def test_gates_also_hold_for_going_up_again(tried):
+    """Three patients at level 1 are known, one is pending; nothing changes if others were treated at level 2 in between."""
+    level = np.array([1, 1, *[tried] * 2, 1, 1])[:, None]
+    start = np.array([0, 0, 30, 30, 60, 85])[:, None]
+    pending = np.arange(6)[:, None] == 5
+    gates = Gates(complete=6, each_pending=0.5, one_followed=100, suspend_pending=0.9, infused=Infused(number=2, patients=6))
+    given = {"gates": gates, "window": 28, "infused": start + 30}
+    found = gated(level, start, ~pending, pending, np.array([1]), np.array([2]), **given)
+    last = NEVER if tried == 2 else 115
+    assert [day.item() for day in found] == [NEVER, 99, 100, last, NO_WAIT]
+    assert (gated(level, start, ~pending, pending, np.array([1]), np.array([1]), **given).day == NO_WAIT).all()
 
 
 # Committee, paths, what-if ----------------------------------------------------------------------------------------------

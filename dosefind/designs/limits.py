@@ -12,7 +12,14 @@ from ..words import _, counted
 if TYPE_CHECKING:
     from .base import Design
 
-__all__ = ["sentences", "single", "size", "stops", "titrated"]
+__all__ = ["FEWEST_TOXIC", "sentences", "single", "size", "stops", "titrated"]
+
+FEWEST_TOXIC = 3
+"""Patients at the lowest dose from which a stop for toxicity ends a cohort that is not complete.
+
+Further patients could only dilute what has closed the dose. With fewer, a DLT in the first patient would end a trial in which the
+full cohort can show that the dose is tolerated.
+"""
 
 
 def stops(design: Design, states: States, dose: np.ndarray) -> list[tuple[str, np.ndarray]]:

@@ -23,7 +23,7 @@ from typing import Literal, Self
 import numpy as np
 
 from .._check import InputError, Problem
-from ..designs import Design
+from ..designs import Design, limits
 from ..exposure import Exposures, planned_days
 from ..outcomes import Rates
 from ..protocol import Protocol, Treatment
@@ -544,8 +544,9 @@ class _Run:
 
         The ways in which the outcomes of other patients can come out are looked at one by one. In each of them, a cohort that is
         not full ends if all that can follow leads downwards or to a stop: by the decision on the patients treated so far, or where
-        the patients who would complete it cannot change the decision. It is completed if it ends in none of these ways, and nobody
-        starts while it ends in some of them only.
+        the patients who would complete it cannot change the decision. It also ends where the patients treated so far meet the
+        stopping rule for toxicity (`dosefind.designs.limits.FEWEST_TOXIC`). It is completed if it ends in none of these ways, and
+        nobody starts while it ends in some of them only.
         """
         rows = self.rows
         part = rows.patients(which)
@@ -558,6 +559,7 @@ class _Run:
         own_open = (own & pending).sum(axis=0, dtype=COUNT)
         (others_open,) = self._counts(part, pending & ~own)
         filled = part.size <= members[which]
+        toxicity = self.design.code("too_toxic")
         # The answer that all ways so far share, with the reason of the first.
         shared, why = np.full(len(part), _OPEN), np.zeros(len(part), int)
         ends_somewhere, fills_somewhere = np.zeros(len(part), bool), np.zeros(len(part), bool)
@@ -565,7 +567,7 @@ class _Run:
             possible = (np.array(others, COUNT) <= others_open).all(axis=1)
             # The answers to the patients treated so far, and to the completed cohort.
             answers, codes = np.full((2, len(part)), _OPEN), np.zeros((2, len(part)), int)
-            down = np.repeat(possible[None], 2, axis=0)
+            down, toxic = np.repeat(possible[None], 2, axis=0), possible.copy()
             for own_dlts in range(int(own_open.max(initial=0)) + 1):
                 for further in range(-1, int(missing.max(initial=0)) + 1):
                     complete = further >= 0
@@ -584,7 +586,9 @@ class _Run:
                     codes[at] = np.where(answers[at] == _OPEN, code, codes[at])
                     answers[at] = _joined(answers[at], answer)
                     down[at] &= (answer < 0) | (answer // _SIZES - 1 < part.plan[which_here])
-            by_now = filled | down.all(axis=0)
+                    if not complete:
+                        toxic[which_here] &= (code == toxicity) & (states.n[which_here, 0] >= limits.FEWEST_TOXIC)
+            by_now = filled | toxic | down.all(axis=0)
             closes = possible & (by_now | (down[1] & (answers[1] != _DIFFER)))
             why = np.where(closes & (shared == _OPEN), np.where(by_now, codes[0], codes[1]), why)
             shared = np.where(closes, _joined(shared, np.where(by_now, answers[0], answers[1])), shared)
@@ -711,7 +715,10 @@ class _Run:
             same[asked] &= first.dose[asked] == ends.dose
             down[asked] &= (ends.dose < plan[asked]) & (ends.dose != WAIT)
         below = (dose[which] < plan) & (dose[which] != WAIT)
-        by_now, by_end = begun & down & below, begun & down & ~below & same
+        toxicity = self.design.code("too_toxic")
+        toxic = (dose[which] == NO_DOSE) & (reason[which] == toxicity) & (short.n[:, 0] >= limits.FEWEST_TOXIC)
+        by_now = begun & (toxic | (down & below))
+        by_end = begun & down & ~below & same
         fills = begun & ~by_now & ~by_end
         dose[which] = np.where(fills, plan, np.where(by_end, first.dose, dose[which]))
         reason[which] = np.where(by_end, why, reason[which])

@@ -2,8 +2,9 @@
 
 Outcomes that are not known yet are not guessed. A design is asked about every way in which they can come out. Outcomes of earlier
 cohorts and beside the escalation must make no difference; those within the current cohort do not keep it from being completed,
-unless the design would leave its dose downwards or stop whatever happened to the patients who complete it. So what is not known can
-delay escalation and enrolment, and never a stop or a de-escalation on which all ways agree.
+unless the design would leave its dose downwards or stop whatever happened to the patients who complete it, or its stopping rule for
+toxicity is met by the patients treated so far. So what is not known can delay escalation and enrolment, and never a stop or a
+de-escalation on which all ways agree.
 
 A cohort that the primary design would not have started where it was treated, and that no decision of the committee explains, can be
 read as part of the escalation or as outside it. All readings are worked out, and the most cautious one is taken.
@@ -1024,12 +1025,15 @@ def _worked_out(asked: Asked, evaluated: Evaluated, done: list[Completion]) -> R
     }
     steps = [by_way[one.dlts] for one in done]
     fills = [fill for fill, _ in answers]
-    further = counted(
-        "no outcome of {n} further patient would keep the trial at level {level}",
-        "no outcome of {n} further patients would keep the trial at level {level}",
-        missing,
-        level=level,
-    )
+    if any(_toxic(way, step) for way, step in zip(done, steps, strict=True)):
+        further = _("the stopping rule for toxicity is met by the patients treated so far: the cohort is not completed")
+    else:
+        further = counted(
+            "no outcome of {n} further patient would keep the trial at level {level}",
+            "no outcome of {n} further patients would keep the trial at level {level}",
+            missing,
+            level=level,
+        )
     # To complete the cohort, and to stay with as many patients, are the same for these.
     if any(fills) and len({(step.level, step.size) for step in steps}) == 1:
         steps = [_to_fill(step, evaluated, missing) for step in steps]
@@ -1051,7 +1055,10 @@ def _within(asked: Asked, evaluated: Evaluated, part: list[Completion], missing:
     further = range(missing + 1)
     flat = asked.steps([_with_filled(one, evaluated, missing, dlts) for one in part for dlts in further])
     ends = [flat[place : place + len(further)] for place in range(0, len(flat), len(further))]
-    left = [all(_below(end, level) for end in each) and _below(step, level) for each, step in zip(ends, steps, strict=True)]
+    left = [
+        _toxic(way, step) or (_below(step, level) and all(_below(end, level) for end in each))
+        for way, each, step in zip(part, ends, steps, strict=True)
+    ]
     if all(left):
         return False, steps
     if all(_below(end, level) for end in flat) and _agree(flat):
@@ -1127,6 +1134,14 @@ def _agree(steps: list[NextStep]) -> bool:
 
 def _below(step: NextStep, level: int) -> bool:
     return step.action == "stop" or (step.level is not None and step.level < level)
+
+
+def _toxic(way: Completion, step: NextStep) -> bool:
+    """Return whether the design stops for toxicity by the patients treated so far, enough of them at the lowest dose.
+
+    Patients who would complete the cohort could only dilute what has closed the dose.
+    """
+    return step.rule == "too_toxic" and sum(one.n for one in (*way.cohorts, *way.others) if one.level == 1) >= limits.FEWEST_TOXIC
 
 
 def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iterable[str] = ()) -> Recommendation:

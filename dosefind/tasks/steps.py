@@ -77,6 +77,8 @@ class NextStep(Shown):
         What was assumed to decide, empty if nothing.
     deviations
         Where the outcomes are not those of a trial that followed the design; none if they are.
+    rule
+        Name of the rule that decides, one of the design's ``reasons``, such as "too_toxic".
     """
 
     action: Literal["start", "fill", "escalate", "stay", "de-escalate", "stop", "wait"]
@@ -88,6 +90,7 @@ class NextStep(Shown):
     not_reached: bool = False
     assumes: str = ""
     deviations: tuple[Departure, ...] = ()
+    rule: str = ""
 
     @property
     def words(self) -> str:
@@ -267,6 +270,7 @@ def steps_from(design: Design, states: States, beside: Beside | None) -> list[Ne
                 admissible=tuple((np.flatnonzero(decision.admissible[row]) + 1).tolist()),
                 mtd=None if mtd is None else labels[mtd + 1],
                 not_reached=not_reached,
+                rule=name,
             )
         )
     return found
