@@ -224,6 +224,25 @@ def test_first_at_a_dose_waits_for_a_completed_course():
     assert (early.proposals["course"].action, early.proposals["course"].level) == ("escalate", 2)
 
 
+def test_a_course_with_an_event_that_may_be_a_dlt_leads_no_higher_than_one_with_a_dlt():
+    """Three complete courses and one part-way: with a DLT of that one the dose stays, and without data on it nobody knows."""
+    free = {"course": {"kind": "blrm-course", "completed_below": False, "cohort_size": 1}}
+
+    def asked(*events):
+        people = [
+            *(patient(name, 1, 1, 29, 57, last_contact=90) for name in "ABC"),
+            patient("Q", 1, 60, last_contact=90, events=events),
+        ]
+        return next_dose(config(free, treatment={"no_overlap": False}), trial(*people, last=90))
+
+    without, sure = asked().proposal, asked(event(70, row=9)).proposal
+    assert (without.action, sure.action) == ("escalate", "stay")
+    for unclear in ({"start": None}, {"start": 70, "related": None}, {"start": 70, "grade": None}):
+        found = asked(event(row=9, **unclear))
+        assert (found.evaluated.suspected, found.proposal.action) == (("Q",), "wait")
+        assert found.proposal.awaited.missing_data == ("Q",)
+
+
 def test_gate_of_an_infusion():
     """Two patients have had infusion 2 before the first patient at the next dose: as given, and otherwise as planned."""
     free = {"course": {"kind": "blrm-course", "completed_below": False}}

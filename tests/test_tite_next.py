@@ -116,6 +116,51 @@ def test_answer_is_the_posterior_with_the_weights_of_the_patients():
     assert found.proposal.level == min(int(fitted.recommended), 3)
 
 
+DESIGNS = {
+    "tite-crm": CRM,
+    "tite-boin": {"kind": "tite-boin", "rule": "imputation", "cohort_size": 1, "max_n": 18},
+    "rolling-6": {"kind": "rolling-6"},
+}
+MAY_BE = {
+    "no date": {"start": None},
+    "relationship not recorded": {"start": 65, "related": None},
+    "grade not recorded": {"start": 65, "grade": None},
+}
+
+
+@pytest.mark.parametrize("may_be", MAY_BE)
+@pytest.mark.parametrize("design", ["tite-crm", "tite-boin", "rolling-6"])
+def test_an_event_that_may_be_a_dlt_is_no_follow_up_without_one(design, may_be):
+    """Nobody is treated at a higher dose than if it were a DLT, and the patient's follow-up ends before it."""
+    ranks = []
+    for dlts in ((), (event(5),)):
+        known = [patient("K1", 1, 1, events=dlts), patient("K2", 1, 2), patient("K3", 1, 3)]
+        found, sure = (
+            asked(DESIGNS[design], *known, patient("P", 1, 60, events=(event(row=9, **case),)), now=80)
+            for case in (MAY_BE[may_be], {"start": 65})
+        )
+        assert found.evaluated.suspected == ("P",)
+        followed = found.evaluated.known_now(follow_up=True).followed.patients
+        assert (1, 0 if MAY_BE[may_be]["start"] is None else 4, 28) in followed
+        answer, worst = found.proposal, sure.proposal
+        assert answer.action in ("wait", "stop") or (answer.level or 0) <= (worst.level or 0), answer.reason
+        ranks.append(answer.action)
+        if answer.action == "wait" and answer.awaited.missing_data:
+            assert answer.awaited.missing_data == ("P",)
+            assert answer.until is None
+    assert "wait" in ranks
+
+
+def test_a_patient_of_whom_no_data_would_show_a_dlt_has_no_follow_up_without_one():
+    """Neither adverse events nor an assessment: 20 of 28 days on treatment say nothing on DLTs."""
+    known = [patient(f"K{number}", 1, number) for number in range(1, 4)]
+    found = asked(CRM, *known, patient("P", 1, 60, events=None), now=80)
+    fitted = dsf.TITECRM(skeleton=(0.1, 0.25, 0.4), target=0.25, window_days=28).fit_patients([1] * 4, [0] * 4, [28, 28, 28, 0])
+    shown = ", ".join(f"{100 * rate:.1f}%" for rate in fitted.plug_in.values)
+    assert shown in found.proposal.reason
+    assert [one.days for one in found.waiting.patients] == [0]
+
+
 def test_a_stop_that_follow_up_can_avert_is_awaited():
     # All of them started before the first DLT.
     toxic = [patient(f"K{number}", 1, 1, events=(event(4, row=number),)) for number in (1, 2)]

@@ -137,6 +137,7 @@ def statuses(
             source=verdict.source or member.source,
             replaced_by=by,
             unresolved=verdict.unresolved,
+            suspected=verdict.suspected and verdict.kind == "pending",
             otherwise=verdict.otherwise,
             part=part,
             pooled=part in pooled,

@@ -105,7 +105,11 @@ def _followed(patient: Patient, status: Status, cut: date, holding: list[Serious
         # An event that may be a DLT is neither: follow-up without a DLT ends before it.
         asked = {question.source for question in status.questions} | {open_day.source for open_day in status.settled_by}
         possible = [event.start or event.possible.earliest for event in patient.events or () if event.source in asked]
+        possible += [lab.day for lab in patient.labs if lab.source in asked]
         possible += [event.day for event in holding]
+        if status.suspected and not possible:
+            # A DLT on a day of which nothing is known.
+            possible.append(None)
         ends += [(day or status.first) - timedelta(days=1) for day in possible]
     return min(ends)
 

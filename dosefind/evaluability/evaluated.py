@@ -128,6 +128,8 @@ class Status:
         Subject who replaces this patient.
     unresolved
         Whether the status is pending for lack of data rather than of time.
+    suspected
+        Whether it is pending because the data have an event or a value that may be a DLT.
     otherwise
         The kind that would apply at a dose of the protocol; ``None`` if the dose is in the protocol.
     part
@@ -178,6 +180,7 @@ class Status:
     source: tuple[str, ...]
     replaced_by: str | None = None
     unresolved: bool = False
+    suspected: bool = False
     otherwise: Kind | None = None
     part: Part = "escalation"
     pooled: bool = True
@@ -494,7 +497,7 @@ class Evaluated(Shown):
         for subjects, further in zip(self.open, dlts, strict=True):
             came |= {subject: "dlt" if place < further else "complete" for place, subject in enumerate(subjects)}
         known = (
-            replace(status, kind=came[status.subject], closed=self._comes_on(status), held=False, unresolved=False)
+            replace(status, kind=came[status.subject], closed=self._comes_on(status), held=False, unresolved=False, suspected=False)
             if status.subject in came
             else status
             for status in self.statuses
@@ -594,6 +597,21 @@ class Evaluated(Shown):
             found += [Weighted(group.level, weight, counted[group.level]) for weight in weights if weight is not None]
         return tuple(found)
 
+    @property
+    def suspected(self) -> tuple[str, ...]:
+        """Return the patients whose pending outcome may already be a DLT, by the data."""
+        return tuple(status.subject for status in self.statuses if status.open and status.suspected)
+
+    def with_suspected_as_dlts(self) -> Evaluated:
+        """Return the same trial with a DLT of every patient whose outcome may already be one, by the data cutoff date."""
+
+        def supposed(status: Status) -> Status:
+            if not (status.open and status.suspected):
+                return status
+            return replace(status, kind="dlt", closed=min(self.as_of, status.end), unresolved=False, suspected=False)
+
+        return replace(self, statuses=tuple(map(supposed, self.statuses)))
+
     def with_left_as_dlts(self) -> Evaluated:
         """Return the same trial with every patient who left without a DLT and has a weight as a patient with a DLT."""
         return replace(
@@ -641,6 +659,14 @@ class Evaluated(Shown):
     @cached_property
     def _by_group(self) -> dict[tuple[str, ...], _Group]:
         return {}
+
+    def days_without_dlt(self, status: Status) -> int:
+        """Return the days for which a pending patient is known to have had no DLT.
+
+        Up to the day before an event that may be a DLT; none if the data would not show a DLT.
+        """
+        course = self._course(status)
+        return 0 if course.left_out else course.days
 
     @property
     def courses(self) -> tuple[Course, ...]:
@@ -723,7 +749,7 @@ class Evaluated(Shown):
             status = self[subject]
             later = max(self.as_of, status.first)
             middle = later + (max(status.end, later) - later) / 2
-            known = {"held": False, "unresolved": False, "fraction": 1.0, "questions": (), "settled_by": ()}
+            known = {"held": False, "unresolved": False, "suspected": False, "fraction": 1.0, "questions": (), "settled_by": ()}
             kind, closed = ("dlt", middle) if dlt else ("complete", status.end)
             self._known_outcomes[subject, dlt] = replace(status, kind=kind, closed=closed, **known)
         return self._known_outcomes[subject, dlt]
@@ -787,7 +813,7 @@ class Evaluated(Shown):
         every = ([self[subject] for subject in group.subjects] for group in self.members)
         cohorts = [counting for statuses in every if (counting := [status for status in statuses if status.counts])]
         pending = [status for statuses in cohorts for status in statuses if status.open]
-        patients = [(status.level or 0, status.days_followed, (status.end - status.first).days) for status in pending]
+        patients = [(status.level or 0, self.days_without_dlt(status), (status.end - status.first).days) for status in pending]
         begun = min((status.first for status in (cohorts[-1] if cohorts else ())), default=self.as_of)
         earlier = [status for statuses in cohorts[:-1] for status in statuses if status.kind == "dlt"]
         late = sum(status.closed is not None and status.closed > begun for status in earlier)

@@ -45,6 +45,7 @@ class Verdict(NamedTuple):
     closed: date | None = None
     source: tuple[str, ...] = ()
     unresolved: bool = False
+    suspected: bool = False
     otherwise: Kind | None = None
     held: bool = False
     derived: Kind | None = None
@@ -96,7 +97,7 @@ def verdict(patient: Patient, protocol: Protocol, cut: date, whole_data: bool, c
             if DEATH in serious_event.kinds and serious_event.adjudication is None
         )
         rule = _("died: awaits adjudication") if day is None else _("died on day {day}: awaits adjudication").format(day=day)
-        found = Verdict("pending", rule, None, found.source or patient.source, unresolved=True)
+        found = Verdict("pending", rule, None, found.source or patient.source, unresolved=True, suspected=True)
     found = found._replace(held=any(serious_event.holds for serious_event in case.serious))
     if part in UNTREATED:
         rule = _("{part}, not given the product").format(part=_(part))
@@ -286,7 +287,7 @@ def _with_dlt(patient: Patient, protocol: Protocol, cut: date, whole_data: bool)
     if patient.dlt:
         if patient.dlt_date is None and not made and not whole_data and cut < end:
             rule = _("the DLT column has a DLT without a date: it is not known whether it had occurred by the data cutoff date")
-            return Verdict("pending", rule, None, patient.source, unresolved=True)
+            return Verdict("pending", rule, None, patient.source, unresolved=True, suspected=True)
         if patient.dlt_date is not None:
             words = _("DLT on {date}, day {day}, according to the DLT column")
             rule = words.format(date=patient.dlt_date, day=(patient.dlt_date - first).days + 1)
@@ -322,7 +323,7 @@ def _unclear_event(patient: Patient, protocol: Protocol) -> Verdict | None:
     rule = _("it is not known whether this is a DLT: {events}").format(events=told)
     if days:
         rule = "; ".join([rule, _("depends on whether it began from {first} to {last}").format(first=first, last=end)])
-    found = Verdict("pending", rule, None, rows, unresolved=True, settled_by=days)
+    found = Verdict("pending", rule, None, rows, unresolved=True, suspected=True, settled_by=days)
     return found._replace(questions=tuple(question for _event, questions in judged for question in questions))
 
 
@@ -337,7 +338,7 @@ def _liver_test_without_event(patient: Patient, protocol: Protocol) -> Verdict |
     rows = (*patient.source, *(lab.source for lab in found))
     questions = tuple(Question(lab.source, "laboratory", word) for lab, word in zip(found, words, strict=True))
     rule = _("it is not known whether there was a DLT: {questions}").format(questions="; ".join(words))
-    return Verdict("pending", rule, None, rows, True, questions=questions)
+    return Verdict("pending", rule, None, rows, unresolved=True, suspected=True, questions=questions)
 
 
 def _asked(questions: Iterable[Question]) -> str:

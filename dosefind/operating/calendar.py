@@ -560,6 +560,10 @@ class _Run:
         (others_open,) = self._counts(part, pending & ~own)
         filled = part.size <= members[which]
         toxicity = self.design.code("too_toxic")
+        # By the known outcomes alone, so that nobody pending dilutes them.
+        seen_states = self._states(part, counted & (part.kind == _DLT), counted).grouped()
+        toxic_by_now = self.design.decide(seen_states).reason == toxicity
+        toxic_by_now &= seen_states.n[:, 0] >= limits.FEWEST_TOXIC
         # The answer that all ways so far share, with the reason of the first.
         shared, why = np.full(len(part), _OPEN), np.zeros(len(part), int)
         ends_somewhere, fills_somewhere = np.zeros(len(part), bool), np.zeros(len(part), bool)
@@ -588,7 +592,7 @@ class _Run:
                     down[at] &= (answer < 0) | (answer // _SIZES - 1 < part.plan[which_here])
                     if not complete:
                         toxic[which_here] &= (code == toxicity) & (states.n[which_here, 0] >= limits.FEWEST_TOXIC)
-            by_now = filled | toxic | down.all(axis=0)
+            by_now = filled | toxic | toxic_by_now | down.all(axis=0)
             closes = possible & (by_now | (down[1] & (answers[1] != _DIFFER)))
             why = np.where(closes & (shared == _OPEN), np.where(by_now, codes[0], codes[1]), why)
             shared = np.where(closes, _joined(shared, np.where(by_now, answers[0], answers[1])), shared)

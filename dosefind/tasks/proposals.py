@@ -82,7 +82,7 @@ class Awaited:
     further: str = ""
     missing_data: tuple[str, ...] = ()
 
-    def reason(self, steps: Sequence[NextStep]) -> str:
+    def reason(self, steps: Sequence[NextStep | Recommendation]) -> str:
         """Return why the design waits, in words, with the steps to which the outcomes can lead."""
         words = _("depends on the outcome of {patients}: {steps}")
         if self.rule:
@@ -952,6 +952,7 @@ def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
     now = None
     if asked.reads_pending and any(evaluated.open):
         now = _worked_out(asked, evaluated, [asked.known_now(evaluated)])
+        now = _unless_suspected(asked, evaluated, now)
         if asked.explains != "all" and now.action not in ("stop", "wait"):
             # What it does once all outcomes are known is shown beside it, and does not change it.
             return replace(now, completions=())
@@ -968,6 +969,23 @@ def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
     return replace(found, completions=ways)
 
 
+def _unless_suspected(asked: Asked, evaluated: Evaluated, now: Recommendation) -> Recommendation:
+    """Return what a design that decides with pending outcomes does ``now``, or to wait where events on file that may be DLTs would
+    lead lower if they were.
+
+    Only time is awaited of a pending patient, and the design allows for that; such an event needs data.
+    """
+    suspected = evaluated.suspected
+    if not suspected or now.action in ("wait", "stop"):
+        return now
+    supposed = evaluated.with_suspected_as_dlts()
+    worst = _worked_out(asked.explaining("nothing"), supposed, [asked.known_now(supposed)])
+    if worst.action != "wait" and _rank(worst.level, worst.mtd) >= _rank(now.level, now.mtd):
+        return now
+    awaited = Awaited(suspected, missing_data=suspected)
+    return Recommendation("wait", None, 0, awaited.reason([now, worst]), (), None, False, None, now.completions, awaited=awaited)
+
+
 def _known_now(asked: Asked, evaluated: Evaluated, now: Recommendation, found: Recommendation) -> Recommendation:
     """Return what a design that decides with pending outcomes does ``now``, with what it does once all are known, as ``found``.
 
@@ -978,7 +996,7 @@ def _known_now(asked: Asked, evaluated: Evaluated, now: Recommendation, found: R
     if now.action == "stop" and any((step.level, step.mtd) != (None, now.mtd) for step in ends):
         waiting = _waiting(evaluated, found.completions, "")
         return replace(waiting, until=_next_change(asked, evaluated, open_)) if asked.reads_follow_up else waiting
-    if now.action != "wait":
+    if now.action != "wait" or (now.awaited is not None and now.awaited.missing_data):
         return replace(now, completions=found.completions)
     awaited = Awaited(tuple(status.subject for status in open_), rule=now.reason)
     until = _next_change(asked, evaluated, open_)
@@ -1025,7 +1043,8 @@ def _worked_out(asked: Asked, evaluated: Evaluated, done: list[Completion]) -> R
     }
     steps = [by_way[one.dlts] for one in done]
     fills = [fill for fill, _ in answers]
-    if any(_toxic(way, step) for way, step in zip(done, steps, strict=True)):
+    toxic = (_toxic(way.cohorts, way.others, step) for way, step in zip(done, steps, strict=True))
+    if any(toxic) or _toxic_by_now(asked, evaluated):
         further = _("the stopping rule for toxicity is met by the patients treated so far: the cohort is not completed")
     else:
         further = counted(
@@ -1055,8 +1074,9 @@ def _within(asked: Asked, evaluated: Evaluated, part: list[Completion], missing:
     further = range(missing + 1)
     flat = asked.steps([_with_filled(one, evaluated, missing, dlts) for one in part for dlts in further])
     ends = [flat[place : place + len(further)] for place in range(0, len(flat), len(further))]
+    by_now = _toxic_by_now(asked, evaluated)
     left = [
-        _toxic(way, step) or (_below(step, level) and all(_below(end, level) for end in each))
+        by_now or _toxic(way.cohorts, way.others, step) or (_below(step, level) and all(_below(end, level) for end in each))
         for way, each, step in zip(part, ends, steps, strict=True)
     ]
     if all(left):
@@ -1136,12 +1156,20 @@ def _below(step: NextStep, level: int) -> bool:
     return step.action == "stop" or (step.level is not None and step.level < level)
 
 
-def _toxic(way: Completion, step: NextStep) -> bool:
-    """Return whether the design stops for toxicity by the patients treated so far, enough of them at the lowest dose.
+def _toxic(cohorts: Sequence[Cohort], others: Sequence[Cohort], step: NextStep) -> bool:
+    """Return whether the design stops for toxicity after these patients, enough of them at the lowest dose.
 
     Patients who would complete the cohort could only dilute what has closed the dose.
     """
-    return step.rule == "too_toxic" and sum(one.n for one in (*way.cohorts, *way.others) if one.level == 1) >= limits.FEWEST_TOXIC
+    return step.rule == "too_toxic" and sum(one.n for one in (*cohorts, *others) if one.level == 1) >= limits.FEWEST_TOXIC
+
+
+def _toxic_by_now(asked: Asked, evaluated: Evaluated) -> bool:
+    """Return whether the design stops for toxicity by the known outcomes alone, so that nobody pending dilutes them either."""
+    if asked.reads_pending:
+        return False
+    cohorts, others = evaluated.cohorts(), evaluated.beside()
+    return bool(cohorts) and _toxic(cohorts, others, asked.after_each([Completion((), cohorts, 1, others)])[0])
 
 
 def _waiting(evaluated: Evaluated, completions: Ways, further: str, beside: Iterable[str] = ()) -> Recommendation:
@@ -1250,7 +1278,7 @@ def short(step: NextStep | Recommendation) -> str:
     return stop_words(step.mtd, step.not_reached, explained=False)
 
 
-def either(steps: Sequence[NextStep]) -> str:
+def either(steps: Sequence[NextStep | Recommendation]) -> str:
     """Return what different outcomes would lead to, each answer once."""
     # A stop is several words, so that a bare "or" would not show where an answer ends.
     return _("; or ").join(dict.fromkeys(map(short, steps)))

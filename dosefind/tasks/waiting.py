@@ -310,7 +310,7 @@ def when_to_decide(
     protocol = trial.protocol
     onset = protocol.days_to_dlt
     open_ = [status for status in evaluated.statuses if status.open and status.level is not None]
-    patients = tuple(_follow_up(status, onset, protocol, design) for status in open_)
+    patients = tuple(_follow_up(status, evaluated.days_without_dlt(status), onset, protocol, design) for status in open_)
     made = Waiting(
         as_of=evaluated.as_of,
         design=binding,
@@ -367,9 +367,8 @@ def when_to_decide(
     )
 
 
-def _follow_up(status: Status, onset: Onset, protocol: Protocol, design: Design) -> FollowUp:
+def _follow_up(status: Status, days: int, onset: Onset, protocol: Protocol, design: Design) -> FollowUp:
     window = (status.end - status.first).days
-    days = window if status.kind == "complete" else status.days_followed
     left_out = "adjudication" if status.held else "unassessed" if status.unresolved else ""
     weight = float(onset.share(days, protocol.target.rate, window))
     if isinstance(design, TITECRM):
@@ -477,7 +476,7 @@ class _Future:
         for group in self.alike:
             one = group[0]
             window = (one.end - one.first).days
-            now = one.days_followed
+            now = self.evaluated.days_without_dlt(one)
             found.append(Followed(one.level or 0, len(group), now, max(now, min((day - one.first).days, window)), window))
         return found
 

@@ -161,6 +161,16 @@ class Conduct:
         if (changed := overturned(found)) and not self.hides:
             title = as_string(filled(_("DLTs overturned by adjudication: {n}"), n=len(changed)))
             notes.append(Note(title, tuple(map(self._overturned, changed))))
+        # Deaths and other serious events lead already.
+        if suspected := [subject for subject in found.evaluated.suspected if not found.evaluated[subject].held]:
+            items = [
+                filled("{subject}: {reason}", subject=data(subject), reason=data(found.evaluated[subject].rule))
+                for subject in suspected[:_FIRST]
+            ]
+            if (more := len(suspected) - _FIRST) > 0:
+                items.append(filled(_("{n} more are in the table of statuses."), n=more))
+            title = counted("{n} possible DLT: data are missing", "{n} possible DLTs: data are missing", len(suspected))
+            notes.append(Note(title, tuple(items), True))
         if overdue := found.overdue:
             since = [filled(_("{subject} since {day}"), subject=data(status.subject), day=str(status.end)) for status in overdue]
             notes.append(Note(counted("{n} outcome overdue", "{n} outcomes overdue", len(overdue)), (joined(since, ", "),), True))
