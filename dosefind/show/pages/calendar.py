@@ -272,7 +272,7 @@ class Calendar:
             other, its_error = self.value("days", (0, index, compared, self.shown))
             # Designs share their latent patients, so that this error is larger than that of the difference.
             clear = abs(mine - other) > 2 * np.hypot(error, its_error)
-            parts.append(f"{self.rate(index)}: {f'{mine - other:+.0f}' if clear else _('unclear')}")
+            parts.append(f"{self.rate(index)}: {f'{mine - other:+.0f}' if clear else _('no difference beyond Monte Carlo error')}")
         return ", ".join(parts)
 
     def durations(self, scenario: int) -> Table:
@@ -303,7 +303,30 @@ class Calendar:
             "complete": _("{scenario} at {rate}, all cohorts completed, means:"),
             "until-decided": _("{scenario} at {rate}, cohorts ended once decided, means:"),
         }[self.made.attrs["cohorts"]]
-        return table(filled(words, scenario=data(self.scenarios[self.shown]), rate=self._rate_words(self.main)), heads, rows)
+        caption = filled(words, scenario=data(self.scenarios[self.shown]), rate=self._rate_words(self.main))
+        return table(caption, heads, rows, notes=self._terms())
+
+    def _terms(self) -> list[str]:
+        """Return what the columns of the price mean that are not plain by their names."""
+        correct = _("Correct: the true MTD is selected; simulated, standard error at most {error}.")
+        at = np.s_[:, self.main, :, self.shown]
+        if (exact := self.made["correct_se"].values[at] == 0).any():
+            correct = _(
+                "Correct: the true MTD is selected; exact where a design awaits outcomes, otherwise simulated, standard error at "
+                "most {error}."
+            )
+            if exact.all():
+                correct = _("Correct: the true MTD is selected; exact.")
+        error = f"{100 * np.nanmax(self.made['correct_se'].values[at]):.1f}"
+        terms = [correct.format(error=error)]
+        if (self.made["reads"].values != "complete").any():
+            terms.append(
+                _(
+                    "Too bold: decisions per trial that complete outcomes would have made lower. Closed dose: patients per trial "
+                    "who start at a dose that outcomes still to come would have closed."
+                )
+            )
+        return terms
 
     def precision(self) -> Text:
         """Return how accrual changes and the Monte Carlo error, as the beginning of a paragraph."""
