@@ -18,7 +18,7 @@ from . import common
 
 __all__ = ["Calendar", "calendar", "calendar_section"]
 
-_PRICE = ("mean_n", "dlts", "correct", "turned_away", "waiting", "bold", "above")
+_PRICE = ("mean_n", "dlts", "correct", "turned_away", "waiting", "bold")
 _DETAIL = (
     *(
         "mean_n",
@@ -215,7 +215,7 @@ class Calendar:
         }
         if compared is None:
             words = _(
-                "{design} decides with outcomes pending: of its {decisions} decisions, {bold} would have been lower with complete "
+                "{design} decides with outcomes pending: of its {decisions} decisions, {bold} are too bold: lower with complete "
                 "outcomes."
             )
             return filled(words, **values)
@@ -226,13 +226,13 @@ class Calendar:
         }
         words = _(
             "{design} decides with outcomes pending. Days compared with {compared}, by candidates per 28 days: {differences}. Of "
-            "its {decisions} decisions, {bold} would have been lower with complete outcomes."
+            "its {decisions} decisions, {bold} are too bold: lower with complete outcomes."
         )
         if values["if_allowed"]:
             words = _(
                 "{design} decides with outcomes pending. Days compared with {compared}, by candidates per 28 days: {differences} "
-                "(if dose groups were allowed to overlap: {if_allowed}). Of its {decisions} decisions, {bold} would have been "
-                "lower with complete outcomes."
+                "(were overlap allowed: {if_allowed}). Of its {decisions} decisions, {bold} are too bold: lower "
+                "with complete outcomes."
             )
         title = str(self.made["title"].values[design])
         named = filled(_("{design} is {title}. "), design=data(self.designs[design]), title=title) if title else ()
@@ -266,14 +266,21 @@ class Calendar:
         return filled(words, level=at[1] + 1, **rates)
 
     def _differences(self, overlap: int, design: int, compared: int) -> str:
-        parts = []
+        differences, unclear = [], []
         for index in range(self.made.sizes["accrual"]):
             mine, error = self.value("days", (overlap, index, design, self.shown))
             other, its_error = self.value("days", (0, index, compared, self.shown))
             # Designs share their latent patients, so that this error is larger than that of the difference.
-            clear = abs(mine - other) > 2 * np.hypot(error, its_error)
-            parts.append(f"{self.rate(index)}: {f'{mine - other:+.0f}' if clear else _('no difference beyond Monte Carlo error')}")
-        return ", ".join(parts)
+            if abs(mine - other) > 2 * np.hypot(error, its_error):
+                differences.append(f"{self.rate(index)}: {mine - other:+.0f}")
+            else:
+                unclear.append(self.rate(index))
+        if not differences:
+            return _("no clear difference")
+        if not unclear:
+            return ", ".join(differences)
+        words = _("{differences}, no clear difference at {rates}")
+        return words.format(differences=", ".join(differences), rates=", ".join(unclear))
 
     def durations(self, scenario: int) -> Table:
         """Return mean durations with 10% and 90% quantiles, one row per design and one column per accrual rate."""
@@ -293,7 +300,7 @@ class Calendar:
                 _("turned away"),
                 _("waiting days"),
             ),
-            *(_("too bold"), _("closed dose")),
+            _("too bold"),
         )
         rows = []
         for row in self.rows:
@@ -304,29 +311,7 @@ class Calendar:
             "until-decided": _("{scenario} at {rate}, cohorts ended once decided, means:"),
         }[self.made.attrs["cohorts"]]
         caption = filled(words, scenario=data(self.scenarios[self.shown]), rate=self._rate_words(self.main))
-        return table(caption, heads, rows, notes=self._terms())
-
-    def _terms(self) -> list[str]:
-        """Return what the columns of the price mean that are not plain by their names."""
-        correct = _("Correct: the true MTD is selected; simulated, standard error at most {error}.")
-        at = np.s_[:, self.main, :, self.shown]
-        if (exact := self.made["correct_se"].values[at] == 0).any():
-            correct = _(
-                "Correct: the true MTD is selected; exact where a design awaits outcomes, otherwise simulated, standard error at "
-                "most {error}."
-            )
-            if exact.all():
-                correct = _("Correct: the true MTD is selected; exact.")
-        error = f"{100 * np.nanmax(self.made['correct_se'].values[at]):.1f}"
-        terms = [correct.format(error=error)]
-        if (self.made["reads"].values != "complete").any():
-            terms.append(
-                _(
-                    "Too bold: decisions per trial that complete outcomes would have made lower. Closed dose: patients per trial "
-                    "who start at a dose that outcomes still to come would have closed."
-                )
-            )
-        return terms
+        return table(caption, heads, rows)
 
     def precision(self) -> Text:
         """Return how accrual changes and the Monte Carlo error, as the beginning of a paragraph."""
@@ -337,8 +322,14 @@ class Calendar:
         )
         ramp = _("Accrual is {rate} at first and {steps}; at the other rates it changes in proportion. ")
         words = _("{trials} trials per design, rate and scenario, seed {seed}: standard errors of mean days at most {error}. ")
+        correct = self.made["correct_se"].values[:, self.main, :, self.shown]
+        if (correct > 0).any():
+            words = _(
+                "{trials} trials each, seed {seed}: standard errors at most {error} days, and of correct selection {points} points "
+                "(exact where outcomes are awaited). "
+            )
         trials, seed = f"{self.made.attrs['n_trials']:,}", self.made.attrs["seed"]
-        precise = filled(words, trials=trials, seed=seed, error=f"{error:.1f}")
+        precise = filled(words, trials=trials, seed=seed, error=f"{error:.1f}", points=f"{100 * np.nanmax(correct):.1f}")
         if "ramp" not in self.made.attrs:
             return precise
         return (*filled(ramp, rate=self._rate_words(self.main), steps=", ".join(steps)), *precise)
