@@ -325,8 +325,7 @@ class Calendar:
         correct = self.made["correct_se"].values[:, self.main, :, self.shown]
         if (correct > 0).any():
             words = _(
-                "{trials} trials each, seed {seed}: standard errors at most {error} days, and of correct selection {points} points "
-                "(exact where outcomes are awaited). "
+                "{trials} trials each, seed {seed}: standard errors at most {error} days and {points} points of correct selection. "
             )
         trials, seed = f"{self.made.attrs['n_trials']:,}", self.made.attrs["seed"]
         precise = filled(words, trials=trials, seed=seed, error=f"{error:.1f}", points=f"{100 * np.nanmax(correct):.1f}")
