@@ -129,7 +129,7 @@ class Departure:
             }[self.kind]
             return f"{self.subject} was treated at level {self.given} when the design {advice}"
         if self.kind == "stopped":
-            sentence = _("the design had stopped after cohort {before}: {planned}")
+            sentence = _("the design would have stopped after cohort {before}: {planned}")
         elif self.kind == "level":
             sentence = _("cohort {cohort} was at level {given}; the design recommended level {planned}")
         elif self.kind == "size":

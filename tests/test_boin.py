@@ -206,14 +206,14 @@ def test_decisions_in_words(settings, outcomes, says):
             {},
             "1TTT 1NNN 1NNN",
             (
-                "the design had stopped after cohort 1: "
+                "the design would have stopped after cohort 1: "
                 "stopped for safety: the lowest dose exceeds the toxicity limit, so no dose is the MTD",
             ),
         ),
         ({}, "1NNN 3NNN", ("cohort 2 was at level 3; the design recommended level 2",)),
         ({}, "1N 1NN", ("cohort 1 had 1 patient; the design planned 3", *_LOWER_AND_SMALLER)),
         ({"max_n": 5}, "1NNN 2NNN", ("cohort 2 brought the trial to 6 patients, above the maximum sample size of 5",)),
-        ({"max_n": 6}, "1NNN 2NNN 3NNN", ("the design had stopped after cohort 2: the maximum sample size is reached",)),
+        ({"max_n": 6}, "1NNN 2NNN 3NNN", ("the design would have stopped after cohort 2: the maximum sample size is reached",)),
         ({"max_n_per_dose": 4}, "1NNT 1NNN", ("cohort 2 brought level 1 to 6 patients, above the maximum of 4 per dose",)),
     ],
 )

@@ -94,7 +94,7 @@ def test_paths_after_outcomes():
 
 
 def test_paths_say_where_the_outcomes_deviate():
-    stopped = "the design had stopped after cohort 1: the lowest dose has too many DLTs, so no dose is the MTD"
+    stopped = "the design would have stopped after cohort 1: the lowest dose has too many DLTs, so no dose is the MTD"
     text = run("paths", CONFIG, "--design", "3+3", "--outcomes", "1NTT 1NNN").stdout
     assert f"{stopped[1:]}." in " ".join(text.split())
     attrs = json.loads(run("paths", CONFIG, "--design", "3+3", "--outcomes", "1NTT 1NNN", "--json").stdout)["attrs"]

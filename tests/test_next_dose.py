@@ -1041,7 +1041,7 @@ def test_no_code_of_a_reason_is_printed_where_words_are_meant(folder):
         texts = [result.stdout, *(path.read_text() for path in (folder / f"out-{cut}").iterdir())]
         assert not [code for code in codes for text in texts if code in text]
     deviating = run(folder, "next", "--details", data=_with_a_cohort_too_many(folder)).stdout
-    assert "the design had stopped after cohort 1: the lowest dose has too many DLTs" in " ".join(deviating.split())
+    assert "the design would have stopped after cohort 1: the lowest dose has too many DLTs" in " ".join(deviating.split())
 
 
 def _with_a_cohort_too_many(folder):

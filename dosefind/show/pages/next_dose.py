@@ -646,8 +646,8 @@ class Conduct:
         words = _("The next cohorts of {design} after {outcomes}: decisions, and their probability by scenario in percent.")
         if self.found.supposes:
             words = _(
-                "The next cohorts of {design} after {outcomes}: decisions, and their probability by scenario in percent. It is "
-                "supposed that no pending patient has a DLT, nor any patient who completes the current cohort."
+                "The next cohorts of {design} after {outcomes}: decisions, and their probability by scenario in percent. "
+                "Assumed: no pending patient has a DLT, nor any patient who completes the current cohort."
             )
         caption = filled(words, design=self.design, outcomes=paths.attrs["after"] or _("no patient"))
         heads = [_("outcomes"), _("multiplicity"), _("next"), _("MTD"), _("MTD not reached"), _("reason")]

@@ -218,7 +218,7 @@ def _rests_on(found: Waiting) -> list[Text]:
     counts = "; ".join(
         _("level {level}: {dlts} of {n}").format(level=level, dlts=y, n=n) for level, (n, y) in enumerate(found.known, start=1)
     )
-    lines.append(filled(_("Known outcomes, DLTs of patients: {counts}."), counts=counts))
+    lines.append(filled(_("DLTs of patients with a known outcome: {counts}."), counts=counts))
     if found.by_courses:
         lines.append(text(_("All courses are included as far as followed up, also of patients who left.")))
         words = _(
@@ -228,7 +228,7 @@ def _rests_on(found: Waiting) -> list[Text]:
             "date."
         )
         lines.append(text(words))
-        lines.append(text(_("It is supposed that no pending patient discontinues and that no further patient starts until then.")))
+        lines.append(text(_("Assumed: no pending patient discontinues, and no further patient starts until then.")))
         return lines
     words = _("Days to DLT: {onset}, as stated in the protocol.")
     if found.onset_assumed:
@@ -245,5 +245,5 @@ def _rests_on(found: Waiting) -> list[Text]:
             "each date the design is asked about the patients as they would then be."
         )
     lines.append(text(words))
-    lines.append(text(_("It is supposed that no pending patient discontinues and that no further patient starts until then.")))
+    lines.append(text(_("Assumed: no pending patient discontinues, and no further patient starts until then.")))
     return lines
