@@ -1,5 +1,6 @@
 """Courses of infusions in conduct: from patients to exposure, decisions with parts of courses, and the course in an analysis."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -241,6 +242,42 @@ def test_a_course_with_an_event_that_may_be_a_dlt_leads_no_higher_than_one_with_
         found = asked(event(row=9, **unclear))
         assert (found.evaluated.suspected, found.proposal.action) == (("Q",), "wait")
         assert found.proposal.awaited.missing_data == ("Q",)
+
+
+def late_last(subject, *events):
+    """A patient whose third infusion came on day 84 instead of 57: one day of the window is left after it."""
+    return patient(subject, 1, 1, 57, 84, last_contact=95, events=events)
+
+
+def test_an_event_soon_after_a_late_infusion_is_never_taken_as_no_dlt():
+    """The window ends with day 85, 28 days after infusion 3 as planned. Events on days 90 and 112 may be DLTs, on 113 not."""
+    on_time = patient("C", 1, 1, 29, 57, last_contact=95)
+
+    def asked(*events, last=120):
+        people = (late_last("A", *events), late_last("B"), replace(on_time))
+        return next_dose(config({"3+3": {"kind": "3+3"}}), trial(*people, last=last))
+
+    for start, open_ in ((85, False), (90, True), (112, True), (113, False), (None, True)):
+        found = asked(event(start, row=9))
+        assert found.evaluated.suspected == (("A",) if open_ else ()), start
+        assert found.evaluated["A"].has_dlt == (start == 85)
+    assert asked(event(90, row=9)).proposal.action == "wait"
+    # Not related, or below the grade.
+    assert asked(event(90, row=9, related="not related"), event(91, row=10, grade=2)).evaluated.suspected == ()
+    # Nothing happened: complete, and the days that were left are stated.
+    assert asked().short_after_last == (("A", 1, 28), ("B", 1, 28))
+    # The same event after infusions on schedule is outside the window.
+    regular = next_dose(config({"3+3": {"kind": "3+3"}}), trial(replace(on_time, events=(event(90, row=9),)), last=120))
+    assert (regular.evaluated["C"].kind, regular.short_after_last) == ("complete", ())
+
+
+def test_readings_of_a_trial_with_an_unplanned_cohort_have_the_courses_of_their_patients():
+    """Seven patients at level 1 within two weeks, before any course is complete."""
+    people = [
+        patient(f"P{at}", 1, first, first + 28, first + 56, last_contact=80) for at, first in enumerate((1, 1, 4, 7, 10, 13, 13))
+    ]
+    found = next_dose(config(), trial(*people, last=80), design="course")
+    assert found.proposals["course"].action in ("wait", "stay", "fill")
 
 
 def test_gate_of_an_infusion():

@@ -275,6 +275,28 @@ def test_the_stopping_rule_of_a_model_ends_a_cohort_from_three_patients_on():
     assert {(way.dlts, step.action) for way, step in ended.completions} == {((0, 0), "fill"), ((0, 1), "stop")}
 
 
+@pytest.mark.parametrize("kind", ["3+3", "boin", "rolling-6", "tite-boin"])
+def test_a_wrong_dose_of_the_first_patients_begins_no_escalation_there(kind):
+    """Nobody was treated at level 1: it is the next dose until three patients without a DLT show that the trial began above it."""
+    treatment = {"infusion_days": [1], "dlt_window_days": 28, "no_overlap": False}
+    rules = protocol(AS, designs={kind: {"kind": kind}}, treatment=treatment)
+    for text in ("3N", "2NN", "2NNT", "2T"):
+        found = then(*in_a_row(text), rules).proposal
+        assert (found.action in ("start", "de-escalate"), found.level) == (True, 1), text
+    assert then(*in_a_row("2NNN"), rules).proposal.level > 1
+    pending = [patient(f"P{number}", 2, 1) for number in range(3)]
+    found = then(trial(*pending, last=5), 5, rules).proposal
+    assert (found.level or 0) < 2
+
+
+def test_a_wait_says_what_follows_where_no_outcome_changes_it():
+    """Two of three at level 1, then three at level 2, two of them pending: level 1 is completed, whatever their outcomes are."""
+    people = [patient("P1", 1, 1), patient("P2", 1, 2), patient("P3", 2, 36), patient("P4", 2, 44), patient("P5", 2, 51)]
+    found = then(trial(*people, last=70), 70).proposal
+    assert found.action == "wait"
+    assert {(step.action, step.level) for _, step in found.completions} == {("fill", 1)}
+
+
 def test_a_cohort_is_filled_by_the_design_that_began_it_only():
     """Seven at a dose of the 3+3: not filled to nine. A design that had gone down does not complete the current cohort above."""
     found = then(*in_a_row("1NNN 1NNN 1N"))

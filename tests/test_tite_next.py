@@ -151,6 +151,19 @@ def test_an_event_that_may_be_a_dlt_is_no_follow_up_without_one(design, may_be):
     assert "wait" in ranks
 
 
+@pytest.mark.parametrize("design", ["tite-crm", "tite-boin"])
+def test_an_outcome_that_is_overdue_is_not_awaited_as_if_only_time_were_missing(design):
+    """Two of three at level 2 are complete; of the third nothing is known since the first day. With a DLT of that patient the dose
+    would not be raised, so that the design waits for the data.
+    """
+    known = [patient(f"K{number}", 1, number, last_contact=100) for number in range(1, 4)]
+    here = [patient("A", 2, 40, last_contact=100), patient("B", 2, 41, last_contact=100)]
+    found = asked(DESIGNS[design], *known, *here, patient("C", 2, 42, last_contact=42), now=100)
+    assert [status.subject for status in found.evaluated.overdue] == ["C"]
+    assert (found.proposal.action, found.proposal.awaited.missing_data) == ("wait", ("C",))
+    assert asked(DESIGNS[design], *known, *here, patient("C", 2, 42, last_contact=100), now=100).proposal.action == "escalate"
+
+
 def test_a_patient_of_whom_no_data_would_show_a_dlt_has_no_follow_up_without_one():
     """Neither adverse events nor an assessment: 20 of 28 days on treatment say nothing on DLTs."""
     known = [patient(f"K{number}", 1, number) for number in range(1, 4)]

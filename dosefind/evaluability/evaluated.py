@@ -602,11 +602,16 @@ class Evaluated(Shown):
         """Return the patients whose pending outcome may already be a DLT, by the data."""
         return tuple(status.subject for status in self.statuses if status.open and status.suspected)
 
-    def with_suspected_as_dlts(self) -> Evaluated:
-        """Return the same trial with a DLT of every patient whose outcome may already be one, by the data cutoff date."""
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """Return the patients whose outcome is pending for lack of data rather than of time."""
+        return tuple(status.subject for status in self.statuses if status.open and status.unresolved)
+
+    def with_dlts_of(self, subjects: Collection[str]) -> Evaluated:
+        """Return the same trial with a DLT, by the data cutoff date, of some pending patients."""
 
         def supposed(status: Status) -> Status:
-            if not (status.open and status.suspected):
+            if status.subject not in subjects:
                 return status
             return replace(status, kind="dlt", closed=min(self.as_of, status.end), unresolved=False, suspected=False)
 

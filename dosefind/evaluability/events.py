@@ -6,19 +6,19 @@ treatment period had it in the window only if it worsened there; if that day is 
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
 from ..patients import AdverseEvent, Patient
 from ..protocol import DLT, Protocol
 from ..words import _
-from .window import in_window, is_before, window
+from .window import followed_after_last, in_window, is_before, window
 
 __all__ = ["Judged", "Question", "judge", "worse_on_treatment"]
 
-Asked = Literal["grade", "relationship", "start", "worsening", "flag", "laboratory"]
-"""The unknown item: worst grade, relationship to treatment, start, day of worsening, reason for a DLT flag; or whether a
-laboratory value without an adverse event is a DLT."""
+Asked = Literal["grade", "relationship", "start", "worsening", "flag", "late", "laboratory"]
+"""The unknown item: worst grade, relationship to treatment, start, day of worsening, reason for a DLT flag; whether an event that
+followed a late infusion after the window is a DLT; or whether a laboratory value without an adverse event is one."""
 
 
 class Question(NamedTuple):
@@ -75,7 +75,8 @@ def judge(event: AdverseEvent, patient: Patient, protocol: Protocol) -> Judged:
     Notes
     -----
     An event that the investigator flagged as a DLT is one unless it is outside the window, in which case it is open. A flag that an
-    event is not a DLT does not override the definition.
+    event is not a DLT does not override the definition. An event after the window is open if the last infusion was late and fewer
+    days had passed since then than the window plans to follow it.
     """
     first, last = window(patient, protocol)
     found = _by_grade(event, protocol.dlt)
@@ -86,9 +87,11 @@ def judge(event: AdverseEvent, patient: Patient, protocol: Protocol) -> Judged:
         although = _("flagged as a DLT by the investigator, although {reason}")
         flagged = although.format(reason=found) if found else _("flagged as a DLT by the investigator")
         return Judged("DLT", flagged, timing.day)
-    if found or timing.inside is False:
-        return Judged("not a DLT", found or timing.reason)
     unknown: list[Asked] = []
+    if not found and timing.inside is False and _follows_late(event, patient, protocol):
+        unknown.append("late")
+    elif found or timing.inside is False:
+        return Judged("not a DLT", found or timing.reason)
     if event.grade is None:
         unknown.append("grade")
     if protocol.dlt.is_related(event.related) is None:
@@ -99,6 +102,14 @@ def judge(event: AdverseEvent, patient: Patient, protocol: Protocol) -> Judged:
         return Judged("open", questions=tuple(_question(event, asks, first, last, protocol.dlt) for asks in unknown))
     contradiction = _("although the investigator flagged it as not a DLT") if event.flagged_dlt is False else ""
     return Judged("DLT", contradiction, timing.day)
+
+
+def _follows_late(event: AdverseEvent, patient: Patient, protocol: Protocol) -> bool:
+    """Return whether an event began after the window, and may have begun within the planned days after a late last infusion."""
+    days, planned = followed_after_last(patient, protocol)
+    last = window(patient, protocol)[1]
+    until = last + timedelta(days=planned - days)
+    return days < planned and in_window(event, last + timedelta(days=1), until) is not False
 
 
 def _by_grade(event: AdverseEvent, dlt: DLT) -> str:
@@ -200,6 +211,7 @@ def _question(event: AdverseEvent, asks: Asked, first: date, last: date, dlt: DL
         "relationship": _("is it at least possibly related to treatment?"),
         "start": _("on which day did it begin?"),
         "worsening": worsening.format(grade=least, first=first, last=last),
+        "late": _("it began after the DLT window, soon after an infusion that was late: is it a DLT?"),
         "flag": _("the investigator flagged it as a DLT, but {reason}: is it a DLT?").format(reason=reason),
     }
     return Question(event.source, asks, words[asks])

@@ -343,7 +343,7 @@ def _liver_test_without_event(patient: Patient, protocol: Protocol) -> Verdict |
 
 def _asked(questions: Iterable[Question]) -> str:
     """Return the questions that are not evident from the description of an event."""
-    words = [question.words for question in questions if question.asks in ("worsening", "flag")]
+    words = [question.words for question in questions if question.asks in ("worsening", "flag", "late")]
     # A question follows its event after a colon.
     return f": {' '.join(words)}" if words else ""
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from ..patients import AdverseEvent, Patient
 from ..protocol import Protocol
 
-__all__ = ["dose_administered", "in_window", "is_before", "rules_of", "window"]
+__all__ = ["dose_administered", "followed_after_last", "in_window", "is_before", "rules_of", "window"]
 
 
 def rules_of(patient: Patient, protocol: Protocol) -> Protocol:
@@ -19,6 +19,19 @@ def window(patient: Patient, protocol: Protocol) -> tuple[date, date]:
     """Return the first and last day of the DLT window."""
     first = patient.infusions[0]
     return first, first + timedelta(days=rules_of(patient, protocol).treatment.dlt_window_days)
+
+
+def followed_after_last(patient: Patient, protocol: Protocol) -> tuple[int, int]:
+    """Return the days of the DLT window that follow the patient's last infusion, and those that are planned to.
+
+    The window has a fixed number of days from the first infusion, so that a late infusion shortens what follows the last one; the
+    first number is then negative or below the second. Infusions within the tolerance are on schedule.
+    """
+    treatment = rules_of(patient, protocol).treatment
+    planned = treatment.dlt_window_days + 1 - treatment.infusion_days[treatment.planned_infusions - 1]
+    last = max(patient.infusions[: treatment.planned_infusions])
+    days = (window(patient, protocol)[1] - last).days
+    return (planned if days >= planned - treatment.infusion_tolerance_days else days), planned
 
 
 def dose_administered(patient: Patient, protocol: Protocol) -> float:

@@ -28,6 +28,7 @@ from ..designs import Design
 from ..designs.replay import departures
 from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
 from ..evaluability.evaluated import Kind
+from ..evaluability.window import followed_after_last
 from ..operating.paths import paths_of
 from ..operating.walk import MOST_PATIENTS
 from ..patients import Patients
@@ -150,6 +151,9 @@ class NextDose(Shown):
         share of each interval that was observed, and why a patient is left out.
     extrapolated
         The share of the planned exposure at each level that has not been observed, if the primary design reads exposure.
+    short_after_last
+        Patients who are complete although their last infusion was so late that fewer days of the DLT window than planned
+        follow it: subject, days, and days planned.
     when
         Works out `waiting`.
     closed_from
@@ -181,6 +185,7 @@ class NextDose(Shown):
     left_as_dlts: Mapping[str, Recommendation] = field(default_factory=dict)
     courses: tuple[dict[str, Any], ...] = ()
     extrapolated: tuple[float, ...] = ()
+    short_after_last: tuple[tuple[str, int, int], ...] = ()
     when: Callable[[], Waiting] | None = None
 
     @cached_property
@@ -525,6 +530,7 @@ def next_dose(
         left_as_dlts=left_as_dlts,
         courses=() if hazard is None else tuple(course_rows(hazard, whole.courses)),
         extrapolated=shares,
+        short_after_last=_short_after_last(evaluated, protocol),
         when=partial(
             when_to_decide,
             whole,
@@ -538,6 +544,17 @@ def next_dose(
     )
     found.attrs["next"] = _with_meanwhile(found.words, chosen)
     return found
+
+
+def _short_after_last(evaluated: Evaluated, protocol: Protocol) -> tuple[tuple[str, int, int], ...]:
+    """Return the complete patients whose last infusion was late: subject, days of the DLT window after it, days planned."""
+    found = []
+    for patient, status in zip(evaluated.patients, evaluated.statuses, strict=True):
+        if status.pooled and status.kind == "complete":
+            days, planned = followed_after_last(patient, protocol)
+            if days < planned:
+                found.append((status.subject, max(days, 0), planned))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

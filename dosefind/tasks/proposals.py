@@ -454,9 +454,11 @@ def in_the_end(
         answer = propose_next(asked, then, readings, None)
         same = {name: getattr(answer, name) for name in ("action", "level", "size", "reason", "admissible", "mtd", "not_reached")}
         answers.append((way, replace(step, **same)))
-    if _agree([step for _, step in answers]):
-        return proposal
-    reason = proposal.awaited.reason([step for _, step in answers])
+    steps = [step for _, step in answers]
+    reason = proposal.awaited.reason(steps)
+    if _agree(steps):
+        words = _("awaits the outcome of {patients}; whatever it is, the next step is then: {step}")
+        reason = words.format(patients=", ".join(proposal.awaited.patients), step=either(steps))
     return replace(proposal, completions=tuple(answers), reason=reason)
 
 
@@ -532,10 +534,10 @@ _MOST_FOLLOWED = 100
 def _may_stop_without_mtd(asked: Asked, evaluated: Evaluated) -> bool:
     """Return whether a reading can stop without an MTD whatever the outcomes still to come: not if it does not without a DLT."""
     first, missing = without_further(evaluated, courses=asked.reads_courses), still_needed(asked, evaluated)
-    asks = [first.cohorts]
+    asks = [first]
     if missing:
-        asks += [filled(first.cohorts, evaluated, missing, 0), first.cohorts[:-1] if _counted(evaluated) else first.cohorts]
-    steps = asked.steps([_Question(cohorts, first.others, courses=first.courses) for cohorts in asks])
+        asks += [first._replace(cohorts=filled(first.cohorts, evaluated, missing, 0)), *_without_current(asked, evaluated, [first])]
+    steps = asked.after_each(asks)
     return any(_rank(step.level, step.mtd) == 0 for step in steps)
 
 
@@ -781,7 +783,7 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
             continue
         # Where a trial began is where its escalation began, unless it has come down from there.
         began = place == 0 and all(later.level >= cohort.level for later in evaluated.members)
-        if began and not still_needed(asked, evaluated.with_members((cohort,))):
+        if began and _may_begin(asked, evaluated, cohort) and not still_needed(asked, evaluated.with_members((cohort,))):
             continue
         then = _as_known(asked, evaluated, place, evaluated[cohort.subjects[0]].first)
         by_now = tuple(evaluated[status.subject] for status in then.statuses)
@@ -795,6 +797,20 @@ def readings_of(asked: Asked, evaluated: Evaluated, known: Sequence[Recorded]) -
             without = (*without, place)
         found = list(dict.fromkeys(((), without, *found, *((*aside, place) for aside in unplanned))))[:_MOST_READINGS]
     return tuple(found)
+
+
+# Patients without a DLT who show that a trial began above the level at which its design starts.
+_FEWEST_ABOVE = 3
+
+
+def _may_begin(asked: Asked, evaluated: Evaluated, cohort: Members) -> bool:
+    """Return whether the escalation may have begun with a cohort: at the starting level or below, or tolerated by enough patients.
+
+    One patient treated at a wrong dose begins no escalation there, nor does a DLT help to.
+    """
+    tolerated = sum(evaluated[subject].kind == "complete" and not evaluated[subject].open for subject in cohort.subjects)
+    clean = not any(evaluated[subject].has_dlt for subject in cohort.subjects)
+    return cohort.level <= asked.design.start or (clean and tolerated >= _FEWEST_ABOVE)
 
 
 def _unless_led(asked: Asked, evaluated: Evaluated, place: int, aside: tuple[int, ...]) -> tuple[int, ...]:
@@ -970,19 +986,20 @@ def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
 
 
 def _unless_suspected(asked: Asked, evaluated: Evaluated, now: Recommendation) -> Recommendation:
-    """Return what a design that decides with pending outcomes does ``now``, or to wait where events on file that may be DLTs would
-    lead lower if they were.
+    """Return what a design that decides with pending outcomes does ``now``, or to wait where patients for whom data are missing
+    would lead lower if they had a DLT: an event on file that may be one, or, where follow-up has a weight, no assessment although
+    the window has ended.
 
-    Only time is awaited of a pending patient, and the design allows for that; such an event needs data.
+    Of other pending patients only time is awaited, and the design allows for that. Exposure is counted as far as it was observed.
     """
-    suspected = evaluated.suspected
-    if not suspected or now.action in ("wait", "stop"):
+    unresolved = evaluated.unresolved if asked.reads_follow_up else evaluated.suspected
+    if not unresolved or now.action in ("wait", "stop"):
         return now
-    supposed = evaluated.with_suspected_as_dlts()
+    supposed = evaluated.with_dlts_of(unresolved)
     worst = _worked_out(asked.explaining("nothing"), supposed, [asked.known_now(supposed)])
     if worst.action != "wait" and _rank(worst.level, worst.mtd) >= _rank(now.level, now.mtd):
         return now
-    awaited = Awaited(suspected, missing_data=suspected)
+    awaited = Awaited(unresolved, missing_data=unresolved)
     return Recommendation("wait", None, 0, awaited.reason([now, worst]), (), None, False, None, now.completions, awaited=awaited)
 
 

@@ -458,13 +458,25 @@ class Conduct:
                     "them as far as followed up."
                 )
             because.append(filled(words, subjects=data(listed(waiting))))
-        because += self._extrapolated()
+        because += [*self._short_after_last(), *self._extrapolated()]
         left = len(found.findings) + len(found.deviations.get(found.binding, ()))
         words = _("No deviation from the protocol or from {design} was found.")
         if left:
             words = _("Deviations from the protocol and from {design}: {n} (section on deviations).")
         because += [*limits, filled(words, design=self.design, n=left)]
         return Answer(_("How safe?"), seen if n else text(_("No outcome is known yet.")), tuple(because))
+
+    def _short_after_last(self) -> list[Text]:
+        """Return the complete patients whose last infusion was late."""
+        found = self.found.short_after_last
+        if not found:
+            return []
+        each = ", ".join(_("{subject} ({days})").format(subject=subject, days=days) for subject, days, _planned in found)
+        words = _(
+            "Caution: complete, although after a late infusion fewer than the planned {planned} days of the DLT window were left "
+            "(days): {subjects}."
+        )
+        return [filled(words, planned=found[0][2], subjects=data(each))]
 
     def _extrapolated(self) -> list[Text]:
         """Return the share of the planned exposure not observed yet, at each dose with patients, if the primary design reads it."""
