@@ -238,7 +238,74 @@ def test_config_of_borrowing_per_infusion():
     assert {"cumulative", "windows"} <= {value for _, value, _ in per_infusion.variants(protocol)}
 
 
+THREE = {"doses": [1, 3, 5], "unit": "10^6 cells/kg", "infusions": 3}
+
+
+@pytest.mark.parametrize(
+    ("trial", "key", "allowed"),
+    [
+        # Infusions every 28 days, as in the protocol's own trial, the third on day 57.
+        ({"dlt_window_days": 28}, "dlt_window_days = 28", "at least 57"),
+        ({"dlt_window_days": 56}, "dlt_window_days = 56", "at least 57"),
+        ({"dlt_window_days": 28, "infusion_days": [1, 15, 29]}, r"infusion_days = \[1, 15, 29\]", "within the DLT window"),
+        ({"dlt_window_days": 84, "infusion_days": [1, 29]}, r"infusion_days = \[1, 29\]", "3 days"),
+        ({"dlt_window_days": 84, "infusion_days": [2, 29, 57]}, r"infusion_days = \[2, 29, 57\]", "begin with day 1"),
+        ({"dlt_window_days": 84, "infusion_days": [1, 29, 29]}, r"infusion_days = \[1, 29, 29\]", "increase"),
+        ({"dlt_window_days": 2}, "infusions = 3", "at most 2"),
+    ],
+)
+@pytest.mark.parametrize("pooled", [{"pooled": "infusions"}, {"pooled": "as-given", "dose": "cumulative", "reference": 9.0}])
+def test_infusions_beyond_the_window_of_another_trial(trial, key, allowed, pooled):
+    protocol = dsf.load_protocol(ROOT / "configs" / "nct05948982.toml")
+    table = protocol.borrowing | pooled | {"trials": {"X": THREE | trial}}
+    with pytest.raises(InputError, match=rf"borrowing\.trials\.X\.{key}: .*{allowed}"):
+        build_borrowing(protocol.model_copy(update={"borrowing": table}))
+
+
+def test_infusions_within_the_window_of_another_trial():
+    """Stated days are used; a number of infusions without effect is not refused, and is not varied."""
+    protocol = dsf.load_protocol(ROOT / "configs" / "nct05948982.toml")
+
+    def borrowing(pooled, trial):
+        table = protocol.borrowing | {"pooled": pooled, "trials": {"X": THREE | trial}}
+        return build_borrowing(protocol.model_copy(update={"borrowing": table}))
+
+    short = {"dlt_window_days": 28}
+    assert borrowing("infusions", short | {"infusion_days": [1, 8, 15]}).model(protocol).trials[1].windows == 3.0
+    varied = {value for _, value, _ in borrowing("windows", short).variants(protocol)}
+    assert not {"cumulative", "infusions"} & varied
+    assert {"as-given"} <= varied
+    # The last of the intervals is not over at the end of the window.
+    assert any(
+        "28 days after" not in words and "27 days" in words
+        for words in borrowing("infusions", {"dlt_window_days": 83}).warnings(protocol)
+    )
+    whole = borrowing("infusions", {"dlt_window_days": 84})
+    assert whole.warnings(protocol) == []
+
+
+def test_own_infusion_on_the_last_day_has_no_interval():
+    protocol = dsf.load_protocol(ROOT / "configs" / "nct05948982.toml")
+    treatment = protocol.treatment.model_copy(update={"dlt_window_days": 56})
+    table = protocol.borrowing | {"pooled": "infusions"}
+    protocol = protocol.model_copy(update={"treatment": treatment, "borrowing": table})
+    assert build_borrowing(protocol).model(protocol).trials[0].windows == len(treatment.interval_days) == 2
+
+
+@pytest.mark.parametrize("pooled", ["infusions", "windows"])
+def test_name_of_the_record_is_no_fault_of_what_is_pooled(pooled):
+    protocol = dsf.load_protocol(ROOT / "configs" / "nct05948982.toml")
+    record = protocol.record.model_copy(update={"id": "N" * 200})
+    protocol = protocol.model_copy(update={"record": record, "borrowing": protocol.borrowing | {"pooled": pooled}})
+    assert build_borrowing(protocol).model(protocol).names[0] == "N" * 200
+
+
 FAULTS = {
+    "the infusions of another trial are not compared with its window": (
+        "dosefind.borrowing:Borrowing._window_too_short",
+        lambda old: lambda self, protocol: None,
+        test_infusions_within_the_window_of_another_trial,
+    ),
     "a DLT has no exposure": (
         "dosefind.models.hierarchical_hazard:exposed",
         lambda old: (
