@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import dosefind as dsf
+from dosefind.config import build_designs
 from dosefind.show.pages.conduct import conduct_report
 from dosefind.show.pages.design import design_report
 from dosefind.tasks.next_dose import next_dose
@@ -13,7 +14,7 @@ from dosefind.tasks.next_dose import next_dose
 from .made_up import day, event, patient, trial
 from .peers import ROOT
 
-CRM = {"kind": "tite-crm", "skeleton": [0.1, 0.25, 0.4], "max_n": 18}
+CRM = {"kind": "tite-crm", "skeleton": [0.1, 0.25, 0.4], "max_n": 18, "cohort_size": 1}
 
 
 def protocol(design, **changed):
@@ -221,3 +222,52 @@ def test_reports_state_what_is_needed_to_repeat_the_analysis():
     found = written(design_report(dsf.Trial.of(few)))
     for words in ("rule = ess", "weights = linear", "escalate from days"):
         assert words in found, words
+
+
+def test_cohorts_are_those_of_the_protocol():
+    """As for other designs; each version on complete data has the same cohorts, and a size of 1 is a setting of the design."""
+    rules = {name: value for name, value in CRM.items() if name != "cohort_size"}
+    for settings, size in (({}, 3), ({"cohort_size": 1}, 1)):
+        made = dsf.Protocol.read(protocol(rules | settings).model_dump(exclude_unset=True) | {"accrual": {"per_28_days": 4.0}})
+        found = dsf.calendar(made, n_trials=2)
+        plan = build_designs(made)["primary"]
+        assert (plan.cohort_size, plan.on_complete_data().cohort_size) == (size, size)
+        said = next(one for one in found.attrs["assumptions"] if one.key == "designs.primary")
+        assert "cohort_size" not in str(said.value)
+    # Three patients are treated at the first dose, whatever their follow-up.
+    first = asked(rules, patient("P1", 1, 1), now=3).proposal
+    assert (first.action, first.level, first.size) == ("fill", 1, 2)
+
+
+def test_rules_say_what_escalation_awaits():
+    people = [patient("P1", 1, 1), patient("P2", 1, 20)]
+    for gates, words in (
+        ({}, "no gates"),
+        ({"gates": {"complete": 1}}, "1 known outcome at"),
+        ({"gates": {"complete": 2, "each_pending": 0.25}}, "7 days of follow-up of every pending"),
+        ({"gates": {"one_followed": 14}}, "14 days of follow-up of one"),
+        ({"gates": {"suspend_pending": 0.5}}, "more than 50%"),
+    ):
+        rules = asked(CRM, *people, now=30, **gates).attrs["rules"]["primary"]
+        assert any(words in rule for rule in rules), (gates, rules)
+    assert not any("gate" in rule for rule in asked({"kind": "boin"}, *people, now=30).attrs["rules"]["primary"])
+
+
+def test_probabilities_of_later_decisions_are_those_of_the_weights():
+    """All DLTs in the second half by the weights, whatever the protocol's days to DLT: by hand, on a plain grid."""
+    people = [patient("P1", 1, 1), patient("P2", 1, 40), patient("P3", 1, 54)]
+    late = CRM | {"weights": "piecewise", "weight_parts": [0.0, 1.0]}
+    found = asked(late, *people, now=61, onset={"kind": "piecewise", "parts": [1.0, 0.0]}).waiting
+    z = np.linspace(-10, 10, 20_001)
+    p = 0.1 ** np.exp(np.sqrt(1.34) * z)
+    # P1 is complete; P2 has been followed for 21 days, weight 0.5, P3 for 7, weight 0.
+    density = np.exp(-(z**2) / 2) * (1 - p) * (1 - 0.5 * p)
+    # At the end of the window of P2, P3 has been followed for 14 days: no further DLT of P3 is possible by then.
+    expected = (density * 0.5 * p / (1 - 0.5 * p)).sum() / density.sum()
+    first = next(one for one in found.dates if any(event.subject == "P2" for event in one.reasons))
+    assert first.day == day(68)
+    assert first.new_dlt == pytest.approx(expected, abs=1e-6)
+    assert "0.0%, 100.0%" in found.weights
+    # As the design's weights are the days to DLT, the protocol's make no difference.
+    again = asked(late, *people, now=61).waiting
+    assert [one.decisions for one in again.dates] == [one.decisions for one in found.dates]

@@ -413,6 +413,8 @@ class _Run:
             raise InputError(f"{design.title} has a memory, so cohorts cannot end early: use cohorts = 'complete'")
         self.waits = design.reads == "complete"
         self.by_cohort = not self.waits and design.one_size != 1
+        # Whether a cohort in progress ends where all that can follow leads downwards or to a stop.
+        self.ends_early = self.by_cohort and not (design.reads == "follow-up" and clock.cohorts == "complete")
         # Whether the answer can change while nothing becomes known.
         self.by_follow_up = design.reads in ("follow-up", "exposure")
         treatment = clock.treatment
@@ -648,13 +650,13 @@ class _Run:
         most = self.design.max_n
         self.enrols = np.ones(len(rows), bool) if most is None else states.total < most
         self.sizes, self.fills = decision.size.copy(), np.zeros(len(rows), bool)
-        if self.by_cohort and self.design.reads == "follow-up" and self.clock.cohorts == "complete":
+        if self.by_cohort and not self.ends_early:
             # A dose that the rules close is not given again.
             closed = ~decision.admissible[np.arange(len(rows)), np.maximum(rows.plan, 0)]
             self.fills = (rows.plan >= 0) & (states.last_n < rows.size) & (dose != NO_DOSE) & ~closed
             dose = np.where(self.fills, rows.plan, dose)
         elif self.by_cohort:
-            self._complete_cohorts(states, dose, reason)
+            self._complete_cohorts(rows, states, dose, reason, self.sizes, self.fills)
         if self.by_follow_up:
             self._await_stops(dose, reason)
         self.open = states.pending.any(axis=1)
@@ -693,9 +695,27 @@ class _Run:
         rows.answer = dose.astype(np.int32)
         return dose, reason
 
-    def _complete_cohorts(self, states: TimedStates, dose: np.ndarray, reason: np.ndarray) -> None:
-        """Set the answers of trials whose cohort is short of patients: the dose of the cohort, or what ends it."""
-        rows = self.rows
+    def _complete_cohorts(
+        self,
+        rows: _Rows,
+        states: TimedStates,
+        dose: np.ndarray,
+        reason: np.ndarray,
+        sizes: np.ndarray,
+        fills: np.ndarray,
+        finished: bool = False,
+    ) -> None:
+        """Set the answers of trials whose cohort is short of patients: the dose of the cohort, or what ends it.
+
+        Parameters
+        ----------
+        rows, states
+            The trials, and their states.
+        dose, reason, sizes, fills
+            What is set: answers with their reasons and cohort sizes, and whether a cohort is completed.
+        finished
+            Whether the states suppose that no pending patient has a DLT.
+        """
         missing = (rows.size - states.last_n).astype(COUNT)
         which = np.flatnonzero((rows.plan >= 0) & (missing > 0))
         if not len(which):
@@ -703,7 +723,7 @@ class _Run:
         part, short = rows.patients(which), states.take(which)
         plan, missing = part.plan, missing[which]
         # What the cohorts before it lead to; a cohort that would not have begun is not completed.
-        before = self.design.decide(self._timed(part, before=True))
+        before = self.design.decide(self._timed(part, before=True, finished=finished))
         begun = before.dose == plan
         none = np.zeros(len(part), COUNT)
         first = self.design.decide(_with_further(short, plan, missing, none))
@@ -723,16 +743,16 @@ class _Run:
         toxic = (dose[which] == NO_DOSE) & (reason[which] == toxicity) & (short.n[:, 0] >= limits.FEWEST_TOXIC)
         by_now = begun & (toxic | (down & below))
         by_end = begun & down & ~below & same
-        fills = begun & ~by_now & ~by_end
-        dose[which] = np.where(fills, plan, np.where(by_end, first.dose, dose[which]))
+        completes = begun & ~by_now & ~by_end
+        dose[which] = np.where(completes, plan, np.where(by_end, first.dose, dose[which]))
         reason[which] = np.where(by_end, why, reason[which])
-        self.sizes[which] = np.where(by_end, size, self.sizes[which])
+        sizes[which] = np.where(by_end, size, sizes[which])
         # No higher than the cohorts before it lead.
         lower = ~begun & (_as_rank(before.dose) < _as_rank(dose[which]))
         dose[which] = np.where(lower, before.dose, dose[which])
         reason[which] = np.where(lower, before.reason, reason[which])
-        self.sizes[which] = np.where(lower, before.size, self.sizes[which])
-        self.fills[which] = fills
+        sizes[which] = np.where(lower, before.size, sizes[which])
+        fills[which] = completes
 
     def _await_stops(self, dose: np.ndarray, reason: np.ndarray) -> None:
         """Defer a stop that a trial would not come to if no pending patient had a DLT."""
@@ -744,8 +764,14 @@ class _Run:
         which = np.flatnonzero((dose == NO_DOSE) & pending)
         if not len(which):
             return
-        ends = self.design.decide(self._timed(rows.patients(which), finished=True))
-        which = which[ends.dose != NO_DOSE]
+        part = rows.patients(which)
+        states = self._timed(part, finished=True)
+        ends = self.design.decide(states)
+        answer = ends.dose.copy()
+        if self.ends_early:
+            # With more patients in the cohort the trial may go on.
+            self._complete_cohorts(part, states, answer, ends.reason.copy(), ends.size.copy(), np.zeros(len(which), bool), True)
+        which = which[answer != NO_DOSE]
         dose[which], reason[which] = WAIT, self.design.code("wait")
 
     def _timed(self, rows: _Rows, before: bool = False, finished: bool = False, of_follow_up: bool = True) -> TimedStates:
