@@ -334,7 +334,8 @@ class Design(Settings, ABC):
         """Return the invariants of the design contract that do not hold with these settings, each with the reason.
 
         "highest without a DLT": if no patient had a DLT, the highest dose tried is the MTD. "no higher with a DLT": an additional
-        DLT never leads to a higher MTD.
+        DLT never leads to a higher MTD. "still waits with a DLT": where patients are not treated until outcomes are known, an
+        additional DLT does not lead to treatment.
         """
         return {}
 

@@ -98,6 +98,12 @@ class CourseBLRM(BLRM):
         """Return the same design: patients who left are included as far as they were followed up."""
         return self
 
+    def exceptions(self) -> dict[str, str]:
+        if not self.completed_below:
+            return super().exceptions()
+        why = "after a DLT the next higher dose may be closed, and patients are then treated at the current dose or below"
+        return super().exceptions() | {"still waits with a DLT": why}
+
     def propose(self, states: States) -> Proposal:
         found = super().propose(states)
         if not self.completed_below:

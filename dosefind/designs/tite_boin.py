@@ -197,6 +197,13 @@ class TITEBOIN(BOIN):
     def on_complete_data(self) -> BOIN:
         return BOIN(**{name: getattr(self, name) for name in self.model_fields_set if name in BOIN.model_fields})
 
+    def exceptions(self) -> dict[str, str]:
+        conditions = self.conditions
+        if conditions.most_pending >= 1 and not conditions.known_first and not self.gate_days:
+            return super().exceptions()
+        why = "a DLT that leads to de-escalation is acted on at once, and there is no dose below the lowest"
+        return super().exceptions() | {"still waits with a DLT": why}
+
     # The decision ---------------------------------------------------------------------------------------------------
 
     def propose(self, states: States) -> Proposal:
@@ -283,8 +290,10 @@ class TITEBOIN(BOIN):
             ),
             self._estimate(n, y, c, days),
         ]
-        _move, suspended, gated = self._pending_moves(*(np.array([value]) for value in (n, y, c, days, fewest)))
-        if reason == "wait" and self._kept_open(state)[0]:
+        move, suspended, gated = self._pending_moves(*(np.array([value]) for value in (n, y, c, days, fewest)))
+        if reason == "stay" and state.last[0] == 0 and move[0] < 0:
+            clauses.append(_("there is no lower dose"))
+        elif reason == "wait" and self._kept_open(state)[0]:
             clauses.append(_("the known outcomes alone would eliminate the lowest dose, so its pending outcomes are awaited"))
         elif reason == "wait" and suspended[0]:
             most = percent(self.conditions.most_pending)
@@ -308,7 +317,10 @@ class TITEBOIN(BOIN):
             return words.format(rate=rate, size=f"{size:.2f}", rule=self.rule, low=low, high=high)
         odds = (y + self.target / 2) / (known + 1 - y - self.target / 2)
         words = _("DLT rate {rate} with imputed outcomes (rule {rule}; boundaries {low} and {high})")
-        return words.format(rate=percent((y + odds * (c - windows)) / n), rule=self.rule, low=low, high=high)
+        rate = (y + odds * (c - windows)) / n
+        # More DLTs can be imputed than patients are pending.
+        shown = percent(rate) if rate <= 1 else _("above {most}").format(most=percent(1.0))
+        return words.format(rate=shown, rule=self.rule, low=low, high=high)
 
     def _gate(self) -> str:
         """Return what escalation awaits, in words without a capital or an end."""
@@ -325,6 +337,10 @@ class TITEBOIN(BOIN):
             words = _("escalation awaits {days} of follow-up of every pending patient at the dose")
             clauses.append(words.format(days=n_days(self.gate_days)))
         return "; ".join(clauses)
+
+    def elimination_sentence(self) -> str:
+        pending = _("In the number of patients, pending patients count as patients without a DLT.")
+        return f"{super().elimination_sentence()} {pending}"
 
     def move_sentences(self) -> list[str]:
         rules = {
