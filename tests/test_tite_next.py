@@ -9,7 +9,10 @@ import dosefind as dsf
 from dosefind.config import build_designs
 from dosefind.show.pages.conduct import conduct_report
 from dosefind.show.pages.design import design_report
+from dosefind.show.pages.table import decision_table
+from dosefind.show.terminal import as_lines
 from dosefind.tasks.next_dose import next_dose
+from dosefind.tasks.stamps import stamp
 
 from .made_up import day, event, patient, trial
 from .peers import ROOT
@@ -271,3 +274,19 @@ def test_probabilities_of_later_decisions_are_those_of_the_weights():
     # As the design's weights are the days to DLT, the protocol's make no difference.
     again = asked(late, *people, now=61).waiting
     assert [one.decisions for one in again.dates] == [one.decisions for one in found.dates]
+
+
+def test_table_says_what_it_supposes_of_follow_up():
+    trial = dsf.load_trial(ROOT / "examples/nct05948982/course/trial.toml")
+    course = dsf.decision_table(trial, "blrm-course").attrs["assumes"]
+    assert "84 days" in course
+    found = dsf.decision_table(protocol(CRM), "primary")
+    assert "28 days" in found.attrs["assumes"]
+    # It is the table of the same design on complete data.
+    plain = dsf.decision_table(
+        protocol({name: value for name, value in CRM.items() if name != "kind"} | {"kind": "crm"}), "primary"
+    )
+    assert found.equals(plain)
+    assert "assumes" not in plain.attrs
+    page = as_lines(decision_table(found, stamp(protocol(CRM), "primary"), design="primary"), width=1000)
+    assert found.attrs["assumes"] in page

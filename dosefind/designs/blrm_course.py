@@ -134,7 +134,9 @@ class CourseBLRM(BLRM):
             lines.append(
                 _(
                     "The first patient at a dose is treated once a patient at the dose below has completed the course without a "
-                    "DLT; until then accrual is suspended."
+                    "DLT. Where the model leads to a dose not tried before that, accrual is suspended while a patient at the "
+                    "highest dose tried is pending; if none is, the next patients are treated at that dose. Where it leads to a "
+                    "dose already tried, accrual goes on."
                 )
             )
         return lines
