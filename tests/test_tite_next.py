@@ -1,6 +1,6 @@
 """The next dose by TITE-BOIN and TITE-CRM, with dated patients: follow-up, dates at which it matters, weights, the table."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ import dosefind as dsf
 from dosefind.config import build_designs
 from dosefind.show.pages.conduct import conduct_report
 from dosefind.show.pages.design import design_report
+from dosefind.show.pages.next_dose import next_dose as page_of
 from dosefind.show.pages.table import decision_table
 from dosefind.show.terminal import as_lines
 from dosefind.tasks.next_dose import next_dose
@@ -290,3 +291,55 @@ def test_table_says_what_it_supposes_of_follow_up():
     assert "assumes" not in plain.attrs
     page = as_lines(decision_table(found, stamp(protocol(CRM), "primary"), design="primary"), width=1000)
     assert found.attrs["assumes"] in page
+
+
+SILENT = {"events": None}
+
+
+def test_follow_up_that_says_nothing_on_dlts_is_no_follow_up():
+    """Without adverse events and a DLT assessment, a pending patient has no weight and adds no days; the DLT of another counts."""
+    known = [patient("K1", 1, 1), patient("K2", 1, 2, events=(event(20, row=1),))]
+    for starts in ((45,), (45, 50)):
+        silent = [patient(f"S{start}", 1, start, **SILENT) for start in starts]
+        young = [patient(f"S{start}", 1, 60) for start in starts]
+        for design in (CRM, {"kind": "tite-boin", "rule": "ess", "cohort_size": 1, "known_first": 0}):
+            found, started = (asked(design, *known, *late, now=60) for late in (silent, young))
+            assert found.uninformed == tuple(f"S{start}" for start in starts)
+            assert started.uninformed == ()
+            assert found.proposal.reason == started.proposal.reason
+            assert found.proposal.level == started.proposal.level
+            assert [one.weight for one in found.waiting.patients] == [0.0] * len(starts)
+    # From the first day the design decides with what would have been seen by then.
+    told = asked(CRM, *known, *(patient(f"S{start}", 1, start) for start in (45, 50)), now=60)
+    assert told.proposal.reason != asked(CRM, *known, *silent, now=60).proposal.reason
+    page = as_lines(page_of(found), width=1000)
+    assert "no information on DLTs of 2 pending patients" in page
+    # Nor has a patient who left, of whom nothing is known, a weight above 0.
+    rules = {"dropout": "weight", "progression": "not-evaluable"}
+    gone = patient("L1", 1, 30, discontinued=50, reason="withdrew consent", **SILENT)
+    left = asked(CRM, *known, gone, now=60, evaluability=rules)
+    assert left.evaluated["L1"].weight in (None, 0.0)
+
+
+def test_a_course_that_says_nothing_on_dlts_is_not_included():
+    """With one pending patient, with several, and with some on whom there is information."""
+    made = dsf.load_trial(ROOT / "examples/nct05948982/course/trial.toml")
+    people = [patient(f"P{number}", 1, 1 + number, amount=1) for number in range(3)]
+    silent = [replace(one, events=None) for one in people]
+    for given, lacking, words in (
+        (silent[:1], ("P0",), "P(overdose) included, are without them"),
+        (silent, ("P0", "P1", "P2"), "P(overdose) included, are without them"),
+        ([people[0], *silent[1:]], ("P1", "P2"), "those with information on DLTs"),
+        (people, (), "includes them as far as followed up"),
+    ):
+        found = next_dose(made, trial(*given, last=40), day(40))
+        assert found.uninformed == lacking
+        page = as_lines(page_of(found), width=1000)
+        assert words in page
+        assert ("Caution: no information on DLTs" in page) == bool(lacking)
+        observed = found.extrapolated[0]
+        assert (observed == 1.0) == (len(lacking) == len(given))
+    # The recommendation is that from the informed patients alone, with the others as just started.
+    some = next_dose(made, trial(people[0], *silent[1:], last=40), day(40))
+    alone = next_dose(made, trial(people[0], *(patient(f"P{n}", 1, 40, amount=1) for n in (1, 2)), last=40), day(40))
+    assert (some.proposal.action, some.proposal.level) == (alone.proposal.action, alone.proposal.level)

@@ -150,6 +150,9 @@ class NextDose(Shown):
         share of each interval that was observed, and why a patient is left out.
     extrapolated
         The share of the planned exposure at each level that has not been observed, if the primary design reads exposure.
+    uninformed
+        Pending patients on whose DLTs the data say nothing, if the primary design reads follow-up or exposure: it takes them as not
+        followed up.
     when
         Works out `waiting`.
     closed_from
@@ -181,6 +184,7 @@ class NextDose(Shown):
     left_as_dlts: Mapping[str, Recommendation] = field(default_factory=dict)
     courses: tuple[dict[str, Any], ...] = ()
     extrapolated: tuple[float, ...] = ()
+    uninformed: tuple[str, ...] = ()
     when: Callable[[], Waiting] | None = None
 
     @cached_property
@@ -525,6 +529,7 @@ def next_dose(
         left_as_dlts=left_as_dlts,
         courses=() if hazard is None else tuple(course_rows(hazard, whole.courses)),
         extrapolated=shares,
+        uninformed=_uninformed(evaluated) if designs[binding].reads in ("follow-up", "exposure") else (),
         when=partial(
             when_to_decide,
             whole,
@@ -538,6 +543,11 @@ def next_dose(
     )
     found.attrs["next"] = _with_meanwhile(found.words, chosen)
     return found
+
+
+def _uninformed(evaluated: Evaluated) -> tuple[str, ...]:
+    """Return the pending patients on whose DLTs the data say nothing."""
+    return tuple(subject for subjects in evaluated.pending for subject in subjects if not evaluated[subject].informed)
 
 
 @dataclass(frozen=True)

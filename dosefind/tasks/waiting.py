@@ -473,7 +473,7 @@ class _Future:
         place = {subject: at for at, group in enumerate(evaluated.groups) for subject in group.subjects}
         alike: dict[tuple[object, ...], list[Status]] = {}
         for status in pending:
-            key = place.get(status.subject), status.level, status.first, status.end, status.fraction
+            key = place.get(status.subject), status.level, status.first, status.end, status.fraction, status.informed
             alike.setdefault(key, []).append(status)
         # Patients who cannot be told apart: at one dose, in one cohort, with one follow-up.
         self.alike = list(alike.values())
