@@ -426,6 +426,14 @@ class Design(Settings, ABC):
         return False
 
     @property
+    def closed_from(self) -> int | None:
+        """Return the number of patients at a dose from which on only a DLT closes it, for cohorts in progress; ``None`` if unknown.
+
+        With more patients there, or with longer follow-up, the rules close no dose that is open.
+        """
+        return None
+
+    @property
     def window_of_follow_up(self) -> int:
         """Return the days in the DLT window by which a design that reads follow-up measures it."""
         raise InputError(f"{self.title} does not read follow-up")

@@ -29,10 +29,11 @@ from .rules import TIE, above, isotonic, nearest_isotonic, precision
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["AroundTarget", "IntervalDesign"]
+__all__ = ["MIN_ELIMINATION", "AroundTarget", "IntervalDesign"]
 
-# Minimum number of patients at a dose before it can be eliminated.
-_MIN_ELIMINATION = 3
+MIN_ELIMINATION = 3
+"""Minimum number of patients at a dose before it can be eliminated."""
+
 # Tail probability on each side of the credible interval of an estimate.
 _TAIL = 0.025
 # Limits are stored up to the maximum sample size, or this number of patients per dose; beyond it they are computed on request.
@@ -113,7 +114,7 @@ class IntervalDesign(Design):
         return _(
             "A dose with at least {n} patients and P(p > {target}) > {cutoff} under Beta(1, 1) is eliminated together with all "
             "higher doses, using all data to date; if the lowest dose is eliminated, the trial stops without an MTD."
-        ).format(n=_MIN_ELIMINATION, target=f"{self.target:g}", cutoff=f"{self.cutoff:g}")
+        ).format(n=MIN_ELIMINATION, target=f"{self.target:g}", cutoff=f"{self.cutoff:g}")
 
     # Shared methods -------------------------------------------------------------------------------------------------
 
@@ -327,7 +328,7 @@ class IntervalDesign(Design):
     def _fewest_dlts_above(self, cutoff: float, n: np.ndarray) -> np.ndarray:
         """Return the minimum number of DLTs among n patients with P(p > target) > cutoff under Beta(1, 1), or n + 1 if none."""
         fewest = _fewest(n, lambda y: above(betaincc(y + 1.0, np.maximum(n - y, 0) + 1.0, self.target), cutoff))
-        return np.where(n >= _MIN_ELIMINATION, fewest, n + 1)
+        return np.where(n >= MIN_ELIMINATION, fewest, n + 1)
 
 
 class AroundTarget(IntervalDesign):

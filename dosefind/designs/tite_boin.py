@@ -35,6 +35,7 @@ from ..trial import WAIT, States, TimedStates
 from ..words import _, counted, marked, n_days, n_dlts, n_patients
 from .base import Beside, Flag, Proposal, Reads
 from .boin import BOIN
+from .interval import MIN_ELIMINATION
 from .rules import TIE, above, at_least
 
 if TYPE_CHECKING:
@@ -175,6 +176,11 @@ class TITEBOIN(BOIN):
         default=None,
         description=marked("whether no patient is treated at the lowest dose while its known outcomes alone would eliminate it"),
     )
+
+    @property
+    def closed_from(self) -> int | None:
+        # Limits by the number of patients end a cohort too.
+        return MIN_ELIMINATION if self.max_n_per_dose is None and self.stop_n is None and not self.titration else None
 
     @property
     def window_of_follow_up(self) -> int:
