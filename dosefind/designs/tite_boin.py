@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -215,9 +214,10 @@ class TITEBOIN(BOIN):
     def propose(self, states: States) -> Proposal:
         if not isinstance(states, TimedStates):
             return super().propose(states)
-        days, fewest = self._followed(states)
-        at_dose = [states.here(values) for values in (states.n, states.y, states.pending, days, fewest)]
-        move, suspended, gated = self._pending_moves(*at_dose)
+        known = states.follow_ups
+        days, fewest = np.zeros((2, len(states)), np.int32) if known is None else known.at(states.last)
+        at_dose = [states.here(values) for values in (states.n, states.y, states.pending)]
+        move, suspended, gated = self._pending_moves(*at_dose, days, fewest)
         return self._awaiting(states, self._moved(states, move), suspended, gated)
 
     def propose_beside(self, states: States, beside: Beside) -> Proposal:
@@ -266,8 +266,8 @@ class TITEBOIN(BOIN):
         """Return whether only pending patients keep the lowest dose open, and it rests then, ``(states,)``."""
         if not self.conditions.rests_at_lowest:
             return np.zeros(len(states), bool)
-        known = states.n - states.pending
-        return (states.pending[:, 0] > 0) & ~self._admissible(replace(states, n=known.astype(states.n.dtype)))[:, 0]
+        pending = states.pending[:, 0]
+        return (pending > 0) & self._closed(states.n[:, 0] - pending, states.y[:, 0], lowest=True)
 
     # Words and tables -----------------------------------------------------------------------------------------------
 

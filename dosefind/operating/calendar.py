@@ -243,7 +243,9 @@ class _Rows:
     row: np.ndarray
     now: np.ndarray
     count: np.ndarray
+    # The next candidate and the day on which that candidate arrives.
     candidate: np.ndarray
+    arrives: np.ndarray
     head: np.ndarray
     tail: np.ndarray
     turned_away: np.ndarray
@@ -441,6 +443,10 @@ class _Run:
         self.capacity = NEVER if queue == "unlimited" else queue
         self.scenario, self.trial = np.divmod(np.arange(len(truths) * draws.trials), draws.trials)
         self.rows = _Rows.begin(len(self.scenario), design.n_memory)
+        if not self.always:
+            self.rows.arrives = draws.arrival(self.rows.candidate, self.trial)
+        # Trials at the maximum sample size with outcomes pending.
+        self.full = np.zeros(len(self.rows), bool)
         self.ended: list[tuple[_Rows, np.ndarray]] = []
 
     def run(self) -> TimedTrials:
@@ -855,13 +861,15 @@ class _Run:
 
     def _follow_ups(self, rows: _Rows, dlts: np.ndarray, pending: np.ndarray, own: np.ndarray) -> FollowUps:
         """Return the days of follow-up of the pending patients, from masks of patients, ``own`` those of the latest cohort."""
-        slot = pending.cumsum(axis=0, dtype=np.int16)
-        shape = (len(rows), int(slot[-1].max(initial=0)))
+        # Trial by trial, in the order of the patients.
+        trial, patient = np.nonzero(np.ascontiguousarray(pending.T))
+        counts = np.bincount(trial, minlength=len(rows))
+        slot = np.arange(len(trial)) - np.repeat(np.cumsum(counts) - counts, counts)
+        shape = (int(counts.max(initial=0)), len(rows))
         dose, days = np.full(shape, NO_DOSE, np.int8), np.zeros(shape, np.int32)
-        patient, trial = np.nonzero(pending)
-        at = trial, slot[patient, trial] - 1
-        dose[at] = rows.dose[patient, trial]
-        days[at] = np.minimum(rows.now[trial] - rows.start[patient, trial], self.clock.window)
+        dose[slot, trial] = rows.dose[patient, trial]
+        days[slot, trial] = np.minimum(rows.now[trial] - rows.start[patient, trial], self.clock.window)
+        dose, days = dose.T, days.T
         # The latest cohort began with its first patient.
         begun = np.where(own, rows.start, NEVER).min(axis=0, initial=NEVER)
         return FollowUps(self.clock.window, dose, days, (dlts & ~own & (rows.known > begun)).sum(axis=0, dtype=COUNT))
@@ -1012,7 +1020,7 @@ class _Run:
             daily = ((rows.tail > rows.head) | self.always) & self.enrols
             day = np.where(daily, np.minimum(day, rows.now + 1), day)
         if not self.always:
-            arrives = self.draws.arrival(rows.candidate, self.trial[rows.row])
+            arrives = rows.arrives
             day = np.where(blocked & (not self.by_follow_up), day, np.minimum(day, np.maximum(arrives, rows.now)))
         return day
 
@@ -1034,7 +1042,7 @@ class _Run:
         rows.tail[which] -= excess
         moved, until_day = which, day
         while len(which):
-            arrives = self.draws.arrival(rows.candidate[which], self.trial[rows.row[which]])
+            arrives = rows.arrives[which]
             due = arrives <= day
             which, day, arrives = which[due], day[due], arrives[due]
             self._leave(which, arrives)
@@ -1046,6 +1054,7 @@ class _Run:
             rows.tail[which] += stays
             rows.turned_away[which] += ~stays
             rows.candidate[which] += 1
+            rows.arrives[which] = self.draws.arrival(rows.candidate[which], self.trial[rows.row[which]])
         self._leave(moved, until_day)
 
     def _leave(self, which: np.ndarray, day: np.ndarray) -> None:
