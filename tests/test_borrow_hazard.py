@@ -16,6 +16,7 @@ from dosefind.posterior.exact import ExactPosterior, exact_fit
 from dosefind.posterior.hierarchical import HazardsPosterior, hierarchical_fit
 from dosefind.posterior.mcmc import NutsSettings
 
+from .borrowing_quadrature import mean_and_overdose, own_trial
 from .peers import ROOT
 from .planted import faults
 
@@ -161,16 +162,42 @@ def by_draws(dose, seed=2, count=1_000_000):
     return mean, np.sqrt(weight**2 @ (values - mean) ** 2)
 
 
+def by_quadrature(dose, **grid):
+    """Means and P(overdose) at the doses of the own trial, without sampling."""
+    made = model(dose)
+    (n, y), given = made.tables(COUNTS), made.numbers()
+
+    def log_likelihoods(theta):
+        log_p, log_q = made.log_terms(np.stack([theta, theta], axis=-2), given)
+        return (y * log_p + (n - y) * log_q).sum(axis=-1)
+
+    def log_total(beta):
+        amounts = np.array([1.0, 2.0, 4.0]) * (3 if dose == "cumulative" else 1)
+        return beta[:, None] * np.log(amounts / REFERENCE[dose]) + (0.0 if dose == "cumulative" else math.log(3))
+
+    axes = own_trial(log_likelihoods, MU, (0.5, 0.25), **grid)
+    return np.concatenate(mean_and_overdose(*axes, log_total, 0.33))
+
+
+@pytest.mark.parametrize("dose", ["per-infusion", "cumulative"])
+def test_quadrature_of_both_trials_is_the_weighted_prior(dose):
+    """A million draws of the prior; twice the nodes and more spreads change the quadrature by less than 2e-4."""
+    found = by_quadrature(dose)
+    assert np.abs(by_quadrature(dose, nodes=128, spreads=10) - found).max() < 1e-3
+    expected, error = by_draws(dose)
+    assert np.all(np.abs(found - expected) < 4 * error + 2e-4), (found, expected, error)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dose", ["per-infusion", "cumulative"])
-def test_against_a_million_draws(dose):
+def test_sampled_posterior_is_that_by_quadrature(dose):
     found = sampled(model(dose)).trials[OWN]
     assert found.problems() == []
-    expected, error = by_draws(dose)
     mean, below = found.moments()[0], found.below(0.33)
     values, errors = np.concatenate([mean.value, 1 - below.value]), np.concatenate([mean.error, below.error])
-    # Five errors of both; about 30,000 of the draws carry the weight.
-    assert np.all(np.abs(values - expected) < 5 * np.hypot(errors, error)), (values, expected, errors, error)
+    # Four standard errors of the draws, and the error of the quadrature.
+    expected = by_quadrature(dose)
+    assert np.all(np.abs(values - expected) < 4 * errors + 2e-4), ((values - expected) / errors).round(2)
     # The counts are shown, and are not the data.
     np.testing.assert_array_equal([found.n, found.y], COUNTS[OWN])
 
