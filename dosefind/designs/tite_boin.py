@@ -216,8 +216,8 @@ class TITEBOIN(BOIN):
             return super().propose(states)
         known = states.follow_ups
         days, fewest = np.zeros((2, len(states)), np.int32) if known is None else known.at(states.last)
-        at_dose = [states.here(values) for values in (states.n, states.y, states.pending)]
-        move, suspended, gated = self._pending_moves(*at_dose, days, fewest)
+        n, y, pending = (states.here(values) for values in (states.n, states.y, states.pending))
+        move, suspended, gated = self._pending_moves(n, y, pending, days, fewest)
         return self._awaiting(states, self._moved(states, move), suspended, gated)
 
     def propose_beside(self, states: States, beside: Beside) -> Proposal:

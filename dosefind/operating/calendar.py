@@ -674,7 +674,7 @@ class _Run:
 
         A dose given now to one patient after another remains open until a DLT, unless rules on starts apply to it or the design
         suspends accrual or stops after a start: the answer matters if a patient can start or has a DLT. A cohort in progress is
-        completed until a DLT closes its dose, or a start by which there are enough patients to close it. At its maximum sample
+        completed until a DLT closes its dose, or a start by which there are enough patients to close it. With the maximum sample
         size a trial waits for all outcomes.
         """
         rows, most, design = self.rows, self.design.max_n, self.design
