@@ -674,8 +674,8 @@ class _Run:
 
         A dose given now to one patient after another remains open until a DLT, unless rules on starts apply to it or the design
         suspends accrual or stops after a start: the answer matters if a patient can start or has a DLT. A cohort in progress is
-        completed until a DLT closes its dose, or a start by which there are enough patients to close it. With the maximum sample
-        size a trial waits for all outcomes.
+        completed until a DLT closes its dose, or a start by which there are enough patients to close it. Trials
+        with the maximum sample size wait for all outcomes.
         """
         rows, most, design = self.rows, self.design.max_n, self.design
         if not self.plain or most is None or not self.by_follow_up or design.own_reasons:
