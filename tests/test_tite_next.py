@@ -343,3 +343,12 @@ def test_a_course_that_says_nothing_on_dlts_is_not_included():
     some = next_dose(made, trial(people[0], *silent[1:], last=40), day(40))
     alone = next_dose(made, trial(people[0], *(patient(f"P{n}", 1, 40, amount=1) for n in (1, 2)), last=40), day(40))
     assert (some.proposal.action, some.proposal.level) == (alone.proposal.action, alone.proposal.level)
+
+
+@pytest.mark.parametrize("kind", ["boin", "tite-boin"])
+def test_no_more_patients_than_are_left_after_a_cohort_that_would_not_have_begun(kind):
+    """Five of six patients are treated, two of them where the design had not planned it: one is left, not a cohort."""
+    known = [patient("K1", 1, 1, events=(event(5),)), patient("K2", 1, 2), patient("K3", 1, 3)]
+    found = asked({"kind": kind, "max_n": 6}, *known, patient("L1", 2, 40), patient("L2", 2, 41), now=100).proposal
+    assert (found.action, found.level, found.size) == ("stay", 1, 1)
+    assert "33.3%" in found.reason

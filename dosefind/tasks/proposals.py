@@ -1116,7 +1116,17 @@ def _led(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion], as_answ
         # A wait leads to no dose.
         return math.inf if one.action == "wait" else _rank(one.level, one.mtd)
 
-    return [step if led else min(step, earlier, key=rank) for led, step, earlier in each]
+    least = [step if led else min(step, earlier, key=rank) for led, step, earlier in each]
+    return [_within_limits(asked, way, step) for way, step in zip(ways, least, strict=True)]
+
+
+def _within_limits(asked: Asked, way: Completion, step: NextStep) -> NextStep:
+    """Return a step with no more patients than are left after all patients treated, also those of the current cohort."""
+    if step.level is None:
+        return step
+    left = int(limits.size(asked.design, asked.state(way.cohorts), np.full(1, step.level - 1))[0])
+    # Explained first, as a changed step is no longer known by what was asked.
+    return replace(asked.explained(step), size=left) if 0 < left < step.size else step
 
 
 def _to_fill(step: NextStep, evaluated: Evaluated, missing: int) -> NextStep:
