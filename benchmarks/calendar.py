@@ -2,7 +2,8 @@
 
 The 3+3, the rolling six and BOIN for 5 doses at 2 candidates per 28 days (Poisson, two of whom wait), a DLT window of 28 days and
 dose groups that may overlap; TITE-BOIN and TITE-CRM with 30 patients at 4 candidates per window, nobody waiting. Every decision of
-the latter is settled in double precision. It needs Linux or macOS.
+the latter is settled in double precision. Where R is installed, dfcrm's titesim simulates the TITE-CRM in the same run; where it is
+not, the row says so. It needs Linux or macOS.
 
 How it is measured
     One thread: the BLAS is held to one before NumPy is loaded. A run is a block of 10,000 trials in one scenario; seconds of the
@@ -27,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import in_child, peak_resident, recorded
+from benchmarks.peers import NoAnswer, Peer, Scenario, ask
 from benchmarks.picture import Line, Panel, lines
 from benchmarks.study import Study, circumstances
 from dosefind import BOIN, TITEBOIN, TITECRM, ThreePlusThree
@@ -47,6 +49,7 @@ RATES = Rates(np.array([[0.05, 0.15, 0.25, 0.40, 0.55]]))
 TREATMENT = Treatment(infusion_days=(1,), dlt_window_days=28, no_overlap=False)
 CLOCK = Clock(TREATMENT, Accrual(process="poisson", per_28_days=PER_28_DAYS, queue=2))
 FOUR = Clock(TREATMENT, Accrual(process="poisson", per_28_days=4.0))
+TITESIM_TRIALS = 500
 RUNS, BLOCKS, QUICK_BLOCKS = 5, (5, 100), (2, 10)
 SIZE = 1500
 GOALS = {"calendar/3+3": 20_000, "calendar/rolling six": 20_000, "calendar/tite-boin": 20_000, "calendar/tite-crm": 10_000}
@@ -89,6 +92,18 @@ def measured(name: str) -> dict[str, Any]:
     return recorded(runs)
 
 
+def of_dfcrm(quick: bool) -> dict[str, Any]:
+    """The seconds of dfcrm's simulator for the trials of the TITE-CRM, or why there are none."""
+    row = {"name": "dfcrm titesim/tite-crm"}
+    given = Scenario(tuple(RATES.dlt[0].tolist()), cohorts=30, size=1, target=0.25, seed=SEED)
+    trials = TITESIM_TRIALS // 10 if quick else TITESIM_TRIALS
+    try:
+        answer = ask(Peer("dfcrm", "tite-crm", lambda given: designs()["tite-crm"], trials, trials), given, trials)
+    except NoAnswer as reason:
+        return row | {"status": str(reason)}
+    return row | {"status": "done", "seconds": answer["seconds"], "trials_per_second": trials / answer["seconds"]}
+
+
 def held(name: str, blocks: int) -> int:
     """Bytes by which the peak resident set grows while a number of blocks is summed."""
     job = job_of(name)
@@ -112,28 +127,32 @@ def rows(options: argparse.Namespace, progress: Console) -> Iterator[dict[str, A
             | {f"bytes_{word}": in_child(held, name, blocks) for word, blocks in sizes.items()}
             | {f"blocks_{word}": blocks for word, blocks in sizes.items()}
         )
+    yield of_dfcrm(options.quick)
 
 
 def show(console: Console, rows: list[dict[str, Any]]) -> None:
     table = Table("", "trials/s", "trials/CPU s", "products", "MB, few blocks", "MB, many blocks", box=None)
-    for row in rows:
+    for row in (row for row in rows if "products" in row):
         memory = [f"{row[f'bytes_{word}'] / 1e6:.0f} ({row[f'blocks_{word}']})" for word in ("few", "many")]
         speed = [f"{row[key]:,.0f}" for key in ("trials_per_second", "trials_per_cpu_second")]
         table.add_row(row["name"], *speed, f"{row['products']:.2f}", *memory)
     console.print(table)
+    for row in (row for row in rows if "products" not in row):
+        speed = f"{row['trials_per_second']:,.0f} trials/s" if row["status"] == "done" else row["status"]
+        console.print(f"{row['name']}: {speed}")
 
 
 def goals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"text": f"{row['name']}: {goal:,} trials per second of processor time", "reached": row["trials_per_cpu_second"] >= goal}
         for row in rows
-        if (goal := GOALS.get(row["name"])) is not None
+        if "products" in row and (goal := GOALS.get(row["name"])) is not None
     ]
 
 
 def draw(content: Mapping[str, Any]) -> Axes:
     """Trials a second and memory of each row."""
-    each = [Line(*row["name"].split("/"), row) for row in content["rows"]]
+    each = [Line(*row["name"].split("/"), row) for row in content["rows"] if "products" in row]
     panels = [
         Panel("Trials a second", "of processor time", "trials_per_cpu_second", "{:,.0f}".format),
         Panel("Products", "of matrices in the time of 10,000 trials", "products"),

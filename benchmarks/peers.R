@@ -21,6 +21,12 @@ crm <- function(model) {
                       restrict = TRUE, count = FALSE, method = "bayes", model = model, seed = seed)
   c(0, oc$MTD)
 }
+# As the calendar's benchmark: Poisson accrual, four patients per window on average.
+tite_crm <- function() {
+  oc <- dfcrm::titesim(truth, numbers("skeleton"), target, cohorts * size, 1, nsim = trials, restrict = TRUE,
+                       obswin = 1, rate = 4, accrual = "poisson", count = FALSE, seed = seed)
+  c(0, oc$MTD)
+}
 calls <- list(
   "boin" = list("BOIN", function() {
     oc <- BOIN::get.oc(target, truth, cohorts, size, ntrial = trials, seed = seed)
@@ -28,6 +34,7 @@ calls <- list(
   }),
   "crm-power" = list("dfcrm", function() crm("empiric")),
   "crm-logistic" = list("dfcrm", function() crm("logistic")),
+  "tite-crm" = list("dfcrm", tite_crm),
   "3+3" = list("escalation", function() {
     set.seed(seed)
     rules <- escalation::get_three_plus_three(num_doses = length(truth), allow_deescalate = FALSE)

@@ -3,7 +3,8 @@
 Run: ``python -m benchmarks.time_designs [trials]``. It prints the table in Markdown: NCT05962762 (one infusion, DLT window of 28
 days) and NCT05948982 (a course of three infusions, 84 days), with one, two and four candidates per 28 days, two scenarios, every
 design beside its own version on complete data. Designs that wait treat dose groups one after the other, as the protocols have it;
-those that decide with outcomes pending are shown with dose groups that may overlap. Monte Carlo standard errors are in parentheses.
+those that decide with outcomes pending are shown with dose groups that may overlap. Cohorts are those of the protocols; TITE-CRM
+and the CRM are shown one by one too. Monte Carlo standard errors are in parentheses.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ DESIGNS: dict[str, dict[str, Any]] = {
     "tite-boin-app-2025": {"kind": "tite-boin", "rule": "app-2025"},
     "tite-boin-ess": {"kind": "tite-boin", "rule": "ess"},
     "tite-crm": CRM,
+    "tite-crm-1": CRM | {"cohort_size": 1},
 }
 WORDS = {
     "rolling-6": "rolling six",
@@ -37,7 +39,9 @@ WORDS = {
     "tite-boin-app-2025": "TITE-BOIN, app-2025",
     "tite-boin-ess": "TITE-BOIN, ess",
     "tite-crm": "TITE-CRM",
-    "tite-crm, complete data": "CRM, one by one",
+    "tite-crm, complete data": "CRM",
+    "tite-crm-1": "TITE-CRM, one by one",
+    "tite-crm-1, complete data": "CRM, one by one",
 }
 COLUMNS = ("days", "correct", "dlts", "turned_away", "decisions", "with_pending", "bold")
 HEADS = ("days", "correct, %", "DLTs", "turned away", "decisions", "of them with outcomes pending", "too bold")

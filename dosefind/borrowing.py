@@ -6,6 +6,7 @@ Trials may be pooled only in a quantity that has the same meaning in all of them
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -41,15 +42,38 @@ class OtherTrial(Checked):
     unit
         Unit of the amounts, which must be that of the protocol.
     infusions
-        Number of infusions of that amount.
+        Number of infusions of that amount within its DLT window.
     dlt_window_days
         Days from the first infusion to the end of its DLT window.
+    infusion_days
+        Study days of these infusions, the first on day 1; by default at the interval of the protocol's own infusions.
     """
 
     doses: Amounts
     unit: Annotated[str, Field(pattern=NAME, strict=True)]
     infusions: Annotated[int, Field(ge=1, le=100, strict=True)]
     dlt_window_days: Days
+    infusion_days: tuple[Annotated[int, Field(ge=1, le=3650, strict=True)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _infusions_are_in_the_window(self) -> Self:
+        days, window = self.infusion_days, self.dlt_window_days
+        if self.infusions > window:
+            raise InputError(Problem("infusions", self.infusions, f"must be at most {window}, one on each day of the DLT window"))
+        if days is None:
+            return self
+        if days[:1] != (1,) or any(later <= earlier for earlier, later in pairwise(days)):
+            raise InputError(Problem("infusion_days", list(days), "must begin with day 1 and increase"))
+        if days[-1] > window:
+            allowed = f"must be within the DLT window of {window} days: state the infusions before its end only"
+            raise InputError(Problem("infusion_days", list(days), allowed))
+        if len(days) != self.infusions:
+            raise InputError(Problem("infusion_days", list(days), f"must be {self.infusions} days, one for each of the infusions"))
+        return self
+
+    def last_day(self, interval: int) -> int:
+        """Return the day of the last infusion; if the days are not stated, with this interval between infusions."""
+        return 1 + (self.infusions - 1) * interval if self.infusion_days is None else self.infusion_days[-1]
 
 
 class Borrowing(Checked):
@@ -112,7 +136,8 @@ class Borrowing(Checked):
         Raises
         ------
         InputError
-            If a trial has another unit or the name of the protocol's own trial, or the reference dose is too far from the doses.
+            If a trial has another unit or the name of the protocol's own trial, the DLT window of a trial ends before its
+            infusions, or the reference dose is too far from the doses.
         """
         own = protocol.record.id
         for name, trial in self.trials.items():
@@ -120,6 +145,8 @@ class Borrowing(Checked):
                 raise InputError(Problem(f"trials.{name}", name, "is the protocol's own trial: state other trials only"))
             if (wrong := wrong_unit(trial.unit, protocol.doses.unit)) is not None:
                 raise InputError(Problem(f"trials.{name}.unit", trial.unit, wrong))
+        if (problem := self._window_too_short(protocol)) is not None:
+            raise InputError(problem)
         cumulative = self.dose == "cumulative"
         settings: dict[str, Any] = {
             "pooled": self._words(protocol),
@@ -140,6 +167,21 @@ class Borrowing(Checked):
             return HierarchicalHazard(**settings, courses=exposed(courses, cumulative=cumulative))
         return HierarchicalLogistic(**settings)
 
+    def _window_too_short(self, protocol: Protocol) -> Problem | None:
+        """Return what is wrong where the DLTs of a trial are those of fewer infusions than the model takes them to be."""
+        if not self.by_infusion and self.dose != "cumulative":
+            # The number of infusions has no effect.
+            return None
+        interval = max(protocol.treatment.interval_days)
+        for name, trial in self.trials.items():
+            if (last := trial.last_day(interval)) > trial.dlt_window_days:
+                allowed = (
+                    f"must be at least {last}, the day of the last of {trial.infusions} infusions every {interval} days, as in the "
+                    "protocol's own trial; state infusion_days if they were on other days, and only the infusions within the window"
+                )
+                return Problem(f"trials.{name}.dlt_window_days", trial.dlt_window_days, allowed)
+        return None
+
     def _times(self, trial: OtherTrial, protocol: Protocol) -> float:
         """Return how many times the hazard to which the parameters refer is that of a trial's DLT window."""
         if self.by_infusion:
@@ -149,6 +191,24 @@ class Borrowing(Checked):
 
     def warnings(self, protocol: Protocol) -> list[str]:
         """Return cautions about results that borrow."""
+        return [*self._of_windows(protocol), *self._of_short_intervals(protocol)]
+
+    def _of_short_intervals(self, protocol: Protocol) -> Iterator[str]:
+        """Yield a caution about each trial whose DLT window ends before the interval of its last infusion."""
+        if not self.by_infusion:
+            return
+        interval = max(protocol.treatment.interval_days)
+        words = _(
+            "The DLT window of {trial} ends {days} after its last infusion, and counts as the whole interval of an infusion "
+            "({interval})."
+        )
+        for name, trial in {protocol.record.id: _own(protocol), **self.trials}.items():
+            left = trial.dlt_window_days + 1 - trial.last_day(interval)
+            if left < interval:
+                yield words.format(trial=name, days=n_days(left), interval=n_days(interval))
+
+    def _of_windows(self, protocol: Protocol) -> list[str]:
+        """Return cautions about DLT windows that differ."""
         windows = {name: trial.dlt_window_days for name, trial in {protocol.record.id: _own(protocol), **self.trials}.items()}
         if len(set(windows.values())) == 1:
             return []
@@ -199,19 +259,23 @@ class Borrowing(Checked):
         for dose in trials[0].amounts:
             if dose != self.reference and all(low <= dose <= high for low, high in reaches):
                 yield "reference dose", f"{dose:g}", self.model_copy(update={"reference": dose})
-        infusions = len(protocol.treatment.infusion_days)
+        infusions = _own(protocol).infusions
         for dose, times in (("per-infusion", 1 / infusions), ("cumulative", infusions)):
             if dose != self.dose and any(trial.infusions != infusions for trial in self.trials.values()):
                 # The reference stays at the same dose of the protocol's own trial; DLTs after one infusion have no other dose
                 # scale.
                 pooled = "windows" if self.pooled == "first-window" else self.pooled
                 update = {"dose": dose, "reference": self.reference * times, "pooled": pooled}
-                yield "dose scale", dose, self.model_copy(update=update)
+                changed = self.model_copy(update=update)
+                if changed._window_too_short(protocol) is None:
+                    yield "dose scale", dose, changed
         for pooled in _POOLED:
             # Without a trial of several infusions, the hazard per infusion is that of the windows as given.
             several = max(infusions, *(trial.infusions for trial in self.trials.values())) > 1
-            if pooled not in (self.pooled, "first-window") and (pooled != "infusions" or several):
-                yield "what is pooled", pooled, self.model_copy(update={"pooled": pooled})
+            changed = self.model_copy(update={"pooled": pooled})
+            fits = pooled != "infusions" or (several and changed._window_too_short(protocol) is None)
+            if pooled not in (self.pooled, "first-window") and fits:
+                yield "what is pooled", pooled, changed
 
     def _words(self, protocol: Protocol) -> str:
         scale = "cumulative doses" if self.dose == "cumulative" else "doses of one infusion"
@@ -250,6 +314,8 @@ def _own(protocol: Protocol) -> OtherTrial:
     return OtherTrial(
         doses=protocol.doses.amounts,
         unit=protocol.doses.unit,
-        infusions=protocol.treatment.planned_infusions,
+        # An infusion on the last day of the window has no interval in it.
+        infusions=len(protocol.treatment.interval_days),
         dlt_window_days=protocol.treatment.dlt_window_days,
+        infusion_days=protocol.treatment.infusion_days[: len(protocol.treatment.interval_days)],
     )

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ._check import Checked, InputError, Problem, Settings
-from .words import marked
+from .words import _, counted, marked, n_days
 
 __all__ = ["MOST_PER_28_DAYS", "Accrual", "Discontinuation", "Gates", "Onset", "RateFrom"]
 
@@ -439,3 +439,39 @@ class Gates(Checked):
     def days_each_pending(self, window: int) -> int | None:
         """Return the days for which each pending patient is followed before escalation; ``None`` without that gate."""
         return None if self.each_pending is None else math.ceil(self.each_pending * window)
+
+    def sentences(self, window: int) -> list[str]:
+        """Return the gates as plain sentences; one that there are none.
+
+        Parameters
+        ----------
+        window
+            Days in the DLT assessment period.
+        """
+        lines = []
+        if self.complete is not None:
+            words = counted(
+                "Gate for the first patient at a new dose: {n} known outcome at the current dose while others are pending there.",
+                "Gate for the first patient at a new dose: {n} known outcomes at the current dose while others are pending there.",
+                self.complete,
+            )
+            lines.append(words)
+        if (days := self.days_each_pending(window)) is not None:
+            words = _("Gate for the first patient at a new dose: {days} of follow-up of every pending patient at the current dose.")
+            lines.append(words.format(days=n_days(days)))
+        if self.one_followed is not None:
+            words = _("Gate for the first patient at a new dose: {days} of follow-up of one patient at the current dose or above.")
+            lines.append(words.format(days=n_days(self.one_followed)))
+        if self.infused is not None:
+            words = counted(
+                "Gate for the first patient at a new dose: infusion {number} given to {n} patient at the current dose.",
+                "Gate for the first patient at a new dose: infusion {number} given to {n} patients at the current dose.",
+                self.infused.patients,
+                number=self.infused.number,
+            )
+            lines.append(words)
+        if self.suspend_pending is not None:
+            words = _("Gate: accrual is suspended while more than {share} of the patients at the current dose are pending.")
+            lines.append(words.format(share=f"{100 * self.suspend_pending:g}%"))
+        none = _("The protocol states no gates: before a new dose, the rules above alone await follow-up or outcomes.")
+        return lines or [none]

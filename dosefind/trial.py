@@ -384,6 +384,16 @@ class FollowUps(NamedTuple):
         """Return those of the given rows."""
         return FollowUps(self.window, self.dose[rows], self.days[rows], self.late[rows])
 
+    def at(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the days of all pending patients at a dose index of each state, and the fewest of any of them, ``(states,)``.
+
+        Without any, the fewest are the window.
+        """
+        # Patient by patient: a sum along a short axis is many times slower.
+        there, days = np.maximum(dose, 0) == self.dose.T, self.days.T
+        total = (days * there).sum(axis=0, dtype=np.int32)
+        return total, np.where(there, days, self.window).min(axis=0, initial=self.window)
+
     def by_dose(self, n_doses: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the days of all pending patients at each dose, and the fewest of any of them (the window without any), each
         ``(states, doses)``.

@@ -89,7 +89,7 @@ def check_limits(design: Design, states: States) -> None:
 
 def check_choice(design: Design, states: States, exceptions: Collection[str]) -> None:
     """The highest dose tried is the MTD where nobody had a DLT, and one more DLT never makes the MTD higher."""
-    assert set(exceptions) <= {"highest without a DLT", "no higher with a DLT"}
+    assert set(exceptions) <= {"highest without a DLT", "no higher with a DLT", "still waits with a DLT"}
     named = design.select(States.counts(states.n, states.y)).dose
     if "highest without a DLT" not in exceptions:
         none = (states.y.sum(axis=1) == 0) & (states.total > 0)

@@ -16,6 +16,7 @@ from dosefind.posterior.exact import ExactPosterior, exact_fit
 from dosefind.posterior.hierarchical import HazardsPosterior, hierarchical_fit
 from dosefind.posterior.mcmc import NutsSettings
 
+from .borrowing_quadrature import mean_and_overdose, own_trial
 from .peers import ROOT
 from .planted import faults
 
@@ -161,16 +162,42 @@ def by_draws(dose, seed=2, count=1_000_000):
     return mean, np.sqrt(weight**2 @ (values - mean) ** 2)
 
 
+def by_quadrature(dose, **grid):
+    """Means and P(overdose) at the doses of the own trial, without sampling."""
+    made = model(dose)
+    (n, y), given = made.tables(COUNTS), made.numbers()
+
+    def log_likelihoods(theta):
+        log_p, log_q = made.log_terms(np.stack([theta, theta], axis=-2), given)
+        return (y * log_p + (n - y) * log_q).sum(axis=-1)
+
+    def log_total(beta):
+        amounts = np.array([1.0, 2.0, 4.0]) * (3 if dose == "cumulative" else 1)
+        return beta[:, None] * np.log(amounts / REFERENCE[dose]) + (0.0 if dose == "cumulative" else math.log(3))
+
+    axes = own_trial(log_likelihoods, MU, (0.5, 0.25), **grid)
+    return np.concatenate(mean_and_overdose(*axes, log_total, 0.33))
+
+
+@pytest.mark.parametrize("dose", ["per-infusion", "cumulative"])
+def test_quadrature_of_both_trials_is_the_weighted_prior(dose):
+    """A million draws of the prior; twice the nodes and more spreads change the quadrature by less than 2e-4."""
+    found = by_quadrature(dose)
+    assert np.abs(by_quadrature(dose, nodes=128, spreads=10) - found).max() < 1e-3
+    expected, error = by_draws(dose)
+    assert np.all(np.abs(found - expected) < 4 * error + 2e-4), (found, expected, error)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dose", ["per-infusion", "cumulative"])
-def test_against_a_million_draws(dose):
+def test_sampled_posterior_is_that_by_quadrature(dose):
     found = sampled(model(dose)).trials[OWN]
     assert found.problems() == []
-    expected, error = by_draws(dose)
     mean, below = found.moments()[0], found.below(0.33)
     values, errors = np.concatenate([mean.value, 1 - below.value]), np.concatenate([mean.error, below.error])
-    # Five errors of both; about 30,000 of the draws carry the weight.
-    assert np.all(np.abs(values - expected) < 5 * np.hypot(errors, error)), (values, expected, errors, error)
+    # Four standard errors of the draws, and the error of the quadrature.
+    expected = by_quadrature(dose)
+    assert np.all(np.abs(values - expected) < 4 * errors + 2e-4), ((values - expected) / errors).round(2)
     # The counts are shown, and are not the data.
     np.testing.assert_array_equal([found.n, found.y], COUNTS[OWN])
 
@@ -238,7 +265,74 @@ def test_config_of_borrowing_per_infusion():
     assert {"cumulative", "windows"} <= {value for _, value, _ in per_infusion.variants(protocol)}
 
 
+THREE = {"doses": [1, 3, 5], "unit": "10^6 cells/kg", "infusions": 3}
+
+
+@pytest.mark.parametrize(
+    ("trial", "key", "allowed"),
+    [
+        # Infusions every 28 days, as in the protocol's own trial, the third on day 57.
+        ({"dlt_window_days": 28}, "dlt_window_days = 28", "at least 57"),
+        ({"dlt_window_days": 56}, "dlt_window_days = 56", "at least 57"),
+        ({"dlt_window_days": 28, "infusion_days": [1, 15, 29]}, r"infusion_days = \[1, 15, 29\]", "within the DLT window"),
+        ({"dlt_window_days": 84, "infusion_days": [1, 29]}, r"infusion_days = \[1, 29\]", "3 days"),
+        ({"dlt_window_days": 84, "infusion_days": [2, 29, 57]}, r"infusion_days = \[2, 29, 57\]", "begin with day 1"),
+        ({"dlt_window_days": 84, "infusion_days": [1, 29, 29]}, r"infusion_days = \[1, 29, 29\]", "increase"),
+        ({"dlt_window_days": 2}, "infusions = 3", "at most 2"),
+    ],
+)
+@pytest.mark.parametrize("pooled", [{"pooled": "infusions"}, {"pooled": "as-given", "dose": "cumulative", "reference": 9.0}])
+def test_infusions_beyond_the_window_of_another_trial(trial, key, allowed, pooled):
+    protocol = dsf.load_protocol(ROOT / "configs" / "nct05948982.toml")
+    table = protocol.borrowing | pooled | {"trials": {"X": THREE | trial}}
+    with pytest.raises(InputError, match=rf"borrowing\.trials\.X\.{key}: .*{allowed}"):
+        build_borrowing(protocol.model_copy(update={"borrowing": table}))
+
+
+def test_infusions_within_the_window_of_another_trial():
+    """Stated days are used; a number of infusions without effect is not refused, and is not varied."""
+    protocol = dsf.load_protocol(ROOT / "configs" / "nct05948982.toml")
+
+    def borrowing(pooled, trial):
+        table = protocol.borrowing | {"pooled": pooled, "trials": {"X": THREE | trial}}
+        return build_borrowing(protocol.model_copy(update={"borrowing": table}))
+
+    short = {"dlt_window_days": 28}
+    assert borrowing("infusions", short | {"infusion_days": [1, 8, 15]}).model(protocol).trials[1].windows == 3.0
+    varied = {value for _, value, _ in borrowing("windows", short).variants(protocol)}
+    assert not {"cumulative", "infusions"} & varied
+    assert {"as-given"} <= varied
+    # The last of the intervals is not over at the end of the window.
+    assert any(
+        "28 days after" not in words and "27 days" in words
+        for words in borrowing("infusions", {"dlt_window_days": 83}).warnings(protocol)
+    )
+    whole = borrowing("infusions", {"dlt_window_days": 84})
+    assert whole.warnings(protocol) == []
+
+
+def test_own_infusion_on_the_last_day_has_no_interval():
+    protocol = dsf.load_protocol(ROOT / "configs" / "nct05948982.toml")
+    treatment = protocol.treatment.model_copy(update={"dlt_window_days": 56})
+    table = protocol.borrowing | {"pooled": "infusions"}
+    protocol = protocol.model_copy(update={"treatment": treatment, "borrowing": table})
+    assert build_borrowing(protocol).model(protocol).trials[0].windows == len(treatment.interval_days) == 2
+
+
+@pytest.mark.parametrize("pooled", ["infusions", "windows"])
+def test_name_of_the_record_is_no_fault_of_what_is_pooled(pooled):
+    protocol = dsf.load_protocol(ROOT / "configs" / "nct05948982.toml")
+    record = protocol.record.model_copy(update={"id": "N" * 200})
+    protocol = protocol.model_copy(update={"record": record, "borrowing": protocol.borrowing | {"pooled": pooled}})
+    assert build_borrowing(protocol).model(protocol).names[0] == "N" * 200
+
+
 FAULTS = {
+    "the infusions of another trial are not compared with its window": (
+        "dosefind.borrowing:Borrowing._window_too_short",
+        lambda old: lambda self, protocol: None,
+        test_infusions_within_the_window_of_another_trial,
+    ),
     "a DLT has no exposure": (
         "dosefind.models.hierarchical_hazard:exposed",
         lambda old: (

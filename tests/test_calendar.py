@@ -355,12 +355,13 @@ def test_batch_is_the_plain_loop_over_days(design, rules):
     [
         TITEBOIN(target=0.25, window_days=28, n_doses=3, max_n=18),
         TITEBOIN(target=0.25, window_days=28, n_doses=3, max_n=12, cohort_size=(1, 3), rule="ess"),
+        TITEBOIN(target=0.15, window_days=28, n_doses=3, max_n=18, cohort_size=5, extra_safe=True, rule="imputation"),
         TITECRM(skeleton=(0.1, 0.25, 0.4), target=0.25, window_days=28, n_doses=3, max_n=18, safety_cutoff=0.8),
         TITECRM(skeleton=(0.1, 0.25, 0.4), target=0.25, window_days=28, n_doses=3, max_n=18, max_n_per_dose=7),
         TITECRM(skeleton=(0.1, 0.25, 0.4), target=0.25, window_days=28, n_doses=3, max_n=18, stop_n=9),
         TITECRM(skeleton=(0.1, 0.25, 0.4), target=0.25, window_days=28, n_doses=3, max_n=18),
     ],
-    ids=["tite-boin", "in turn", "safety rule", "full dose", "stopping rule", "tite-crm"],
+    ids=["tite-boin", "in turn", "large cohorts", "safety rule", "full dose", "stopping rule", "tite-crm"],
 )
 def test_trials_that_need_no_answer_are_as_if_they_were_asked(design):
     """Where patients can leave, and be it with a probability of next to nothing, a design is asked at every event."""
@@ -532,3 +533,13 @@ def test_rolling_six_gives_the_numbers_that_its_rule_reads(outcomes, pending, nu
     state = state_after(design, parse_outcomes(outcomes), 3)
     timed = TimedStates(**vars(state), pending=np.array([pending], COUNT))
     assert all(words in design.because(timed) for words in numbers)
+
+
+@pytest.mark.parametrize("seed", [1, 7])
+def test_cohorts_that_end_early_stay_within_the_maximum_sample_size(seed):
+    """A cohort after one that would not have begun is no larger than the number of patients left."""
+    plan = TITEBOIN(target=0.25, window_days=28, max_n=30, n_doses=5)
+    rates, accrual = np.array([[0.05, 0.15, 0.25, 0.40, 0.55]]), Accrual(process="poisson", per_28_days=2.0, queue=2)
+    clock = Clock(Treatment(infusion_days=(1,), dlt_window_days=28, no_overlap=False), accrual, cohorts="until-decided")
+    made = run(plan, Rates(rates), clock, 500, seed)
+    assert made.ended.n.sum(axis=1).max() == 30

@@ -26,15 +26,16 @@ ACCRUAL = {
     "fixed": {"process": "fixed", "per_28_days": 4.0, "queue": 1},
 }
 DESIGNS = {"3+3": {"kind": "3+3"}, "boin": {"kind": "boin", "max_n_per_dose": 9}, "rolling-6": {"kind": "rolling-6"}}
-# They decide with pending outcomes; one in cohorts, the other at each patient.
+# They decide with pending outcomes, in cohorts or at each patient.
 DESIGNS |= {
     "tite-boin": {"kind": "tite-boin", "rule": "imputation"},
     "tite-boin-1": {"kind": "tite-boin", "cohort_size": 1, "max_n": 10},
     "tite-crm": {"kind": "tite-crm", "skeleton": (0.1, 0.25, 0.4), "safety_cutoff": 0.9, "max_n": 12},
 }
-ONE_BY_ONE = ("rolling-6", "tite-boin-1", "tite-crm")
+DESIGNS["tite-crm-1"] = DESIGNS["tite-crm"] | {"cohort_size": 1}
+ONE_BY_ONE = ("rolling-6", "tite-boin-1", "tite-crm-1")
 # What `next` and the calendar do with patients who leave is compared for these.
-LEAVING = ("3+3", "boin", "rolling-6", "tite-boin-1", "tite-crm")
+LEAVING = ("3+3", "boin", "rolling-6", "tite-boin-1", "tite-crm-1")
 
 
 def protocol(design, rules, accrual, **more):
@@ -167,7 +168,7 @@ def replay(design, rules, accrual, trials, seed, **more):
     assert made.starts.max() <= NEVER
     courses = [Course(made, row, made_of) for row in range(len(TRUTHS) * trials)]
     checked = [course for course in courses if design in ONE_BY_ONE or not course.lost_later]
-    if design == "tite-boin":
+    if design in ("tite-boin", "tite-crm"):
         checked = [course for course in checked if not course.interrupted]
     for course in checked:
         course.check(accrual == "always")

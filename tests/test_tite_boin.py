@@ -1,6 +1,7 @@
 """TITE-BOIN: thresholds and tables of its three rules against published ones, and what pending outcomes may not change."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -224,6 +225,38 @@ def test_a_dlt_never_raises_the_dose_and_follow_up_never_lowers_it(rule, target)
     assert not compared(moves(plan, each[0], each[1], fewer, rest), 1)
     older = [[min(age + 20, WINDOW) for age in days[row]] for row in rows]
     assert not compared(moves(plan, each[0], each[1], each[2], older), 1)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_dlt_can_turn_a_wait_into_treatment(rule):
+    """The listed exception: never at a dose above the one to which the same outcome without a DLT leads."""
+    plan = design(rule)
+    n, y, c, days = every_count()
+    rows = [row for row, now in enumerate(moves(plan, n, y, c, days, dose=0)) if now == "wait" and c[row]]
+    each = [[values[row] for row in rows] for values in (n, y, c)]
+    fewer, rest = [pending - 1 for pending in each[2]], [days[row][1:] for row in rows]
+    toxic = moves(plan, each[0], [dlts + 1 for dlts in each[1]], fewer, rest, dose=0)
+    free = moves(plan, each[0], each[1], fewer, rest, dose=0)
+    treats = [(then, other) for then, other in zip(toxic, free, strict=True) if then in (0, 1)]
+    assert treats
+    assert all(other == "wait" or other >= then for then, other in treats)
+    assert "still waits with a DLT" in plan.exceptions()
+    never = design(rule, most_pending=1.0, known_first=0, followed_first=0.0, rests_at_lowest=False)
+    assert "wait" not in moves(never, n, y, c, days, dose=0)
+    assert not never.exceptions()
+
+
+def test_reason_at_the_lowest_dose():
+    """Two DLTs in three patients and one just started: more than one DLT is imputed, and there is no lower dose."""
+    for rule in RULES:
+        plan = design(rule, n_doses=3, most_pending=1.0, rests_at_lowest=False)
+        timed = states([4], [2], [1], [[0]], dose=0)
+        assert plan.decide(timed).dose.tolist() == [0]
+        words = plan.because(timed)
+        assert "there is no lower dose" in words
+        assert all(float(rate) <= 100 for rate in re.findall(r"([0-9.]+)%", words)), words
+        assert "there is no lower dose" not in plan.because(states([4], [2], [1], [[0]], dose=1))
+        assert "there is no lower dose" not in plan.because(states([4], [0], [1], [[90]], dose=0))
 
 
 @pytest.mark.parametrize("rule", RULES)

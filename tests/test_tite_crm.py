@@ -124,6 +124,26 @@ def test_weights_are_the_closed_forms():
     assert uneven.weight([0, 7, 14, 35, 56, 70, 84]) == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1, 1])
 
 
+def test_weights_by_schedule_with_follow_up_after_the_intervals():
+    """Two intervals of 28 days in a window of 84: by default no DLT is expected after them; otherwise a stated share."""
+    plan = design(window=84, weights="by-schedule", interval_days=(28, 28))
+    days = [0, 14, 28, 56, 70, 84]
+    assert plan.weight(days) == pytest.approx([0, 0.25, 0.5, 1, 1, 1], abs=1e-12)
+    rest = plan.with_settings(follow_up_share=0.1)
+    assert rest.weight(days) == pytest.approx([0, 0.225, 0.45, 0.9, 0.95, 1], abs=1e-12)
+    # The words say when the weight is full.
+    said = [next(rule for rule in one.rules() if "weight w" in rule) for one in (plan, rest, design(window=84))]
+    assert "over the intervals of 2 infusions (56 days)" in said[0]
+    assert "28 days" in said[0]
+    assert "0.9" in said[1]
+    assert "DLT window of 84 days" in said[2]
+    assert plan.in_force()["follow_up_share"] == 0
+    for wrong in ({"weights": "linear"}, {"weights": "by-schedule", "interval_days": (42, 42)}):
+        with pytest.raises(InputError, match="follow_up_share"):
+            design(window=84, follow_up_share=0.1, **wrong)
+        assert "follow_up_share" not in design(window=84, **wrong).in_force()
+
+
 def test_wrong_weights_are_refused():
     for wrong, key in [
         ({"weights": "adaptive"}, "weights"),

@@ -1,19 +1,24 @@
 """The next dose by TITE-BOIN and TITE-CRM, with dated patients: follow-up, dates at which it matters, weights, the table."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
 
 import dosefind as dsf
+from dosefind.config import build_designs
 from dosefind.show.pages.conduct import conduct_report
 from dosefind.show.pages.design import design_report
+from dosefind.show.pages.next_dose import next_dose as page_of
+from dosefind.show.pages.table import decision_table
+from dosefind.show.terminal import as_lines
 from dosefind.tasks.next_dose import next_dose
+from dosefind.tasks.stamps import stamp
 
 from .made_up import day, event, patient, trial
 from .peers import ROOT
 
-CRM = {"kind": "tite-crm", "skeleton": [0.1, 0.25, 0.4], "max_n": 18}
+CRM = {"kind": "tite-crm", "skeleton": [0.1, 0.25, 0.4], "max_n": 18, "cohort_size": 1}
 
 
 def protocol(design, **changed):
@@ -234,3 +239,129 @@ def test_reports_state_what_is_needed_to_repeat_the_analysis():
     found = written(design_report(dsf.Trial.of(few)))
     for words in ("rule = ess", "weights = linear", "escalate from days"):
         assert words in found, words
+
+
+def test_cohorts_are_those_of_the_protocol():
+    """As for other designs; each version on complete data has the same cohorts, and a size of 1 is a setting of the design."""
+    rules = {name: value for name, value in CRM.items() if name != "cohort_size"}
+    for settings, size in (({}, 3), ({"cohort_size": 1}, 1)):
+        made = dsf.Protocol.read(protocol(rules | settings).model_dump(exclude_unset=True) | {"accrual": {"per_28_days": 4.0}})
+        found = dsf.calendar(made, n_trials=2)
+        plan = build_designs(made)["primary"]
+        assert (plan.cohort_size, plan.on_complete_data().cohort_size) == (size, size)
+        said = next(one for one in found.attrs["assumptions"] if one.key == "designs.primary")
+        assert "cohort_size" not in str(said.value)
+    # Three patients are treated at the first dose, whatever their follow-up.
+    first = asked(rules, patient("P1", 1, 1), now=3).proposal
+    assert (first.action, first.level, first.size) == ("fill", 1, 2)
+
+
+def test_rules_say_what_escalation_awaits():
+    people = [patient("P1", 1, 1), patient("P2", 1, 20)]
+    for gates, words in (
+        ({}, "no gates"),
+        ({"gates": {"complete": 1}}, "1 known outcome at"),
+        ({"gates": {"complete": 2, "each_pending": 0.25}}, "7 days of follow-up of every pending"),
+        ({"gates": {"one_followed": 14}}, "14 days of follow-up of one"),
+        ({"gates": {"suspend_pending": 0.5}}, "more than 50%"),
+    ):
+        rules = asked(CRM, *people, now=30, **gates).attrs["rules"]["primary"]
+        assert any(words in rule for rule in rules), (gates, rules)
+    assert not any("gate" in rule for rule in asked({"kind": "boin"}, *people, now=30).attrs["rules"]["primary"])
+
+
+def test_probabilities_of_later_decisions_are_those_of_the_weights():
+    """All DLTs in the second half by the weights, whatever the protocol's days to DLT: by hand, on a plain grid."""
+    people = [patient("P1", 1, 1), patient("P2", 1, 40), patient("P3", 1, 54)]
+    late = CRM | {"weights": "piecewise", "weight_parts": [0.0, 1.0]}
+    found = asked(late, *people, now=61, onset={"kind": "piecewise", "parts": [1.0, 0.0]}).waiting
+    z = np.linspace(-10, 10, 20_001)
+    p = 0.1 ** np.exp(np.sqrt(1.34) * z)
+    # P1 is complete; P2 has been followed for 21 days, weight 0.5, P3 for 7, weight 0.
+    density = np.exp(-(z**2) / 2) * (1 - p) * (1 - 0.5 * p)
+    # At the end of the window of P2, P3 has been followed for 14 days: no further DLT of P3 is possible by then.
+    expected = (density * 0.5 * p / (1 - 0.5 * p)).sum() / density.sum()
+    first = next(one for one in found.dates if any(event.subject == "P2" for event in one.reasons))
+    assert first.day == day(68)
+    assert first.new_dlt == pytest.approx(expected, abs=1e-6)
+    assert "0.0%, 100.0%" in found.weights
+    # As the design's weights are the days to DLT, the protocol's make no difference.
+    again = asked(late, *people, now=61).waiting
+    assert [one.decisions for one in again.dates] == [one.decisions for one in found.dates]
+
+
+def test_table_says_what_it_supposes_of_follow_up():
+    trial = dsf.load_trial(ROOT / "examples/nct05948982/course/trial.toml")
+    course = dsf.decision_table(trial, "blrm-course").attrs["assumes"]
+    assert "84 days" in course
+    found = dsf.decision_table(protocol(CRM), "primary")
+    assert "28 days" in found.attrs["assumes"]
+    # It is the table of the same design on complete data.
+    plain = dsf.decision_table(
+        protocol({name: value for name, value in CRM.items() if name != "kind"} | {"kind": "crm"}), "primary"
+    )
+    assert found.equals(plain)
+    assert "assumes" not in plain.attrs
+    page = as_lines(decision_table(found, stamp(protocol(CRM), "primary"), design="primary"), width=1000)
+    assert found.attrs["assumes"] in page
+
+
+SILENT = {"events": None}
+
+
+def test_follow_up_that_says_nothing_on_dlts_is_no_follow_up():
+    """Without adverse events and a DLT assessment, a pending patient has no weight and adds no days; the DLT of another counts."""
+    known = [patient("K1", 1, 1), patient("K2", 1, 2, events=(event(20, row=1),))]
+    for starts in ((45,), (45, 50)):
+        silent = [patient(f"S{start}", 1, start, **SILENT) for start in starts]
+        young = [patient(f"S{start}", 1, 60) for start in starts]
+        for design in (CRM, {"kind": "tite-boin", "rule": "ess", "cohort_size": 1, "known_first": 0}):
+            found, started = (asked(design, *known, *late, now=60) for late in (silent, young))
+            assert found.uninformed == tuple(f"S{start}" for start in starts)
+            assert started.uninformed == ()
+            assert found.proposal.reason == started.proposal.reason
+            assert found.proposal.level == started.proposal.level
+            assert [one.weight for one in found.waiting.patients] == [0.0] * len(starts)
+    # From the first day the design decides with what would have been seen by then.
+    told = asked(CRM, *known, *(patient(f"S{start}", 1, start) for start in (45, 50)), now=60)
+    assert told.proposal.reason != asked(CRM, *known, *silent, now=60).proposal.reason
+    page = as_lines(page_of(found), width=1000)
+    assert "no information on DLTs of 2 pending patients" in page
+    # Nor has a patient who left, of whom nothing is known, a weight above 0.
+    rules = {"dropout": "weight", "progression": "not-evaluable"}
+    gone = patient("L1", 1, 30, discontinued=50, reason="withdrew consent", **SILENT)
+    left = asked(CRM, *known, gone, now=60, evaluability=rules)
+    assert left.evaluated["L1"].weight in (None, 0.0)
+
+
+def test_a_course_that_says_nothing_on_dlts_is_not_included():
+    """With one pending patient, with several, and with some on whom there is information."""
+    made = dsf.load_trial(ROOT / "examples/nct05948982/course/trial.toml")
+    people = [patient(f"P{number}", 1, 1 + number, amount=1) for number in range(3)]
+    silent = [replace(one, events=None) for one in people]
+    for given, lacking, words in (
+        (silent[:1], ("P0",), "P(overdose) included, are without them"),
+        (silent, ("P0", "P1", "P2"), "P(overdose) included, are without them"),
+        ([people[0], *silent[1:]], ("P1", "P2"), "those with information on DLTs"),
+        (people, (), "includes them as far as followed up"),
+    ):
+        found = next_dose(made, trial(*given, last=40), day(40))
+        assert found.uninformed == lacking
+        page = as_lines(page_of(found), width=1000)
+        assert words in page
+        assert ("Caution: no information on DLTs" in page) == bool(lacking)
+        observed = found.extrapolated[0]
+        assert (observed == 1.0) == (len(lacking) == len(given))
+    # The recommendation is that from the informed patients alone, with the others as just started.
+    some = next_dose(made, trial(people[0], *silent[1:], last=40), day(40))
+    alone = next_dose(made, trial(people[0], *(patient(f"P{n}", 1, 40, amount=1) for n in (1, 2)), last=40), day(40))
+    assert (some.proposal.action, some.proposal.level) == (alone.proposal.action, alone.proposal.level)
+
+
+@pytest.mark.parametrize("kind", ["boin", "tite-boin"])
+def test_no_more_patients_than_are_left_after_a_cohort_that_would_not_have_begun(kind):
+    """Five of six patients are treated, two of them where the design had not planned it: one is left, not a cohort."""
+    known = [patient("K1", 1, 1, events=(event(5),)), patient("K2", 1, 2), patient("K3", 1, 3)]
+    found = asked({"kind": kind, "max_n": 6}, *known, patient("L1", 2, 40), patient("L2", 2, 41), now=100).proposal
+    assert (found.action, found.level, found.size) == ("stay", 1, 1)
+    assert "33.3%" in found.reason

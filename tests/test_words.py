@@ -185,6 +185,8 @@ DESIGNS = [
             {},
             {"weights": "piecewise", "weight_parts": (0.2, 0.8), "cohort_size": 3},
             {"weights": "by-schedule", "interval_days": (28, 28, 28), "coherence": "off"},
+            {"weights": "by-schedule", "interval_days": (28, 28)},
+            {"weights": "by-schedule", "interval_days": (28, 28), "follow_up_share": 0.1},
         )
     ),
 ]

@@ -334,7 +334,8 @@ class Design(Settings, ABC):
         """Return the invariants of the design contract that do not hold with these settings, each with the reason.
 
         "highest without a DLT": if no patient had a DLT, the highest dose tried is the MTD. "no higher with a DLT": an additional
-        DLT never leads to a higher MTD.
+        DLT never leads to a higher MTD. "still waits with a DLT": where patients are not treated until outcomes are known, an
+        additional DLT does not lead to treatment.
         """
         return {}
 
@@ -423,6 +424,14 @@ class Design(Settings, ABC):
     def goes_on_until_dlt(self) -> bool:
         """Return whether a design that decides with pending outcomes never suspends accrual or stops unless there is a DLT."""
         return False
+
+    @property
+    def closed_from(self) -> int | None:
+        """Return the number of patients at a dose from which on only a DLT closes it, for cohorts in progress; ``None`` if unknown.
+
+        With more patients there, or with longer follow-up, the rules close no dose that is open.
+        """
+        return None
 
     @property
     def window_of_follow_up(self) -> int:

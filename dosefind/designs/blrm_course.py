@@ -98,6 +98,12 @@ class CourseBLRM(BLRM):
         """Return the same design: patients who left are included as far as they were followed up."""
         return self
 
+    def exceptions(self) -> dict[str, str]:
+        if not self.completed_below:
+            return super().exceptions()
+        why = "after a DLT the next higher dose may be closed, and patients are then treated at the current dose or below"
+        return super().exceptions() | {"still waits with a DLT": why}
+
     def propose(self, states: States) -> Proposal:
         found = super().propose(states)
         if not self.completed_below:
@@ -128,7 +134,9 @@ class CourseBLRM(BLRM):
             lines.append(
                 _(
                     "The first patient at a dose is treated once a patient at the dose below has completed the course without a "
-                    "DLT; until then accrual is suspended."
+                    "DLT. Where the model leads to a dose not tried before that, accrual is suspended while a patient at the "
+                    "highest dose tried is pending; if none is, the next patients are treated at that dose. Where it leads to a "
+                    "dose already tried, accrual goes on."
                 )
             )
         return lines

@@ -29,10 +29,11 @@ from .rules import TIE, above, isotonic, nearest_isotonic, precision
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["AroundTarget", "IntervalDesign"]
+__all__ = ["MIN_ELIMINATION", "AroundTarget", "IntervalDesign"]
 
-# Minimum number of patients at a dose before it can be eliminated.
-_MIN_ELIMINATION = 3
+MIN_ELIMINATION = 3
+"""Minimum number of patients at a dose before it can be eliminated."""
+
 # Tail probability on each side of the credible interval of an estimate.
 _TAIL = 0.025
 # Limits are stored up to the maximum sample size, or this number of patients per dose; beyond it they are computed on request.
@@ -113,7 +114,7 @@ class IntervalDesign(Design):
         return _(
             "A dose with at least {n} patients and P(p > {target}) > {cutoff} under Beta(1, 1) is eliminated together with all "
             "higher doses, using all data to date; if the lowest dose is eliminated, the trial stops without an MTD."
-        ).format(n=_MIN_ELIMINATION, target=f"{self.target:g}", cutoff=f"{self.cutoff:g}")
+        ).format(n=MIN_ELIMINATION, target=f"{self.target:g}", cutoff=f"{self.cutoff:g}")
 
     # Shared methods -------------------------------------------------------------------------------------------------
 
@@ -298,11 +299,19 @@ class IntervalDesign(Design):
         return [sentence.format(level=lowest + 1, dlts=n_dlts(dlts), patients=n_patients(patients))]
 
     def _admissible(self, states: States) -> np.ndarray:
-        limits = self._limits(states.n)
-        toxic = states.y >= limits.eliminate[states.n]
+        closed = self._closed(states.n, states.y)
         if self.extra_safe:
-            toxic[:, 0] |= states.y[:, 0] >= limits.stop[states.n[:, 0]]
-        return ~np.logical_or.accumulate(toxic, axis=1)
+            closed[:, 0] |= self._closed(states.n[:, 0], states.y[:, 0], lowest=True)
+        # Dose by dose: to accumulate along a short axis is many times slower.
+        for dose in range(1, states.n_doses):
+            closed[:, dose] |= closed[:, dose - 1]
+        return ~closed
+
+    def _closed(self, n: np.ndarray, y: np.ndarray, lowest: bool = False) -> np.ndarray:
+        """Return whether the counts of a dose eliminate it; those of the ``lowest`` dose by both rules."""
+        limits = self._limits(n)
+        closed = y >= limits.eliminate[n]
+        return closed | (y >= limits.stop[n]) if lowest and self.extra_safe else closed
 
     def _limits(self, n: np.ndarray) -> _Limits:
         """Return limits for numbers of patients up to at least the largest n."""
@@ -327,7 +336,7 @@ class IntervalDesign(Design):
     def _fewest_dlts_above(self, cutoff: float, n: np.ndarray) -> np.ndarray:
         """Return the minimum number of DLTs among n patients with P(p > target) > cutoff under Beta(1, 1), or n + 1 if none."""
         fewest = _fewest(n, lambda y: above(betaincc(y + 1.0, np.maximum(n - y, 0) + 1.0, self.target), cutoff))
-        return np.where(n >= _MIN_ELIMINATION, fewest, n + 1)
+        return np.where(n >= MIN_ELIMINATION, fewest, n + 1)
 
 
 class AroundTarget(IntervalDesign):

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -35,6 +34,7 @@ from ..trial import WAIT, States, TimedStates
 from ..words import _, counted, marked, n_days, n_dlts, n_patients
 from .base import Beside, Flag, Proposal, Reads
 from .boin import BOIN
+from .interval import MIN_ELIMINATION
 from .rules import TIE, above, at_least
 
 if TYPE_CHECKING:
@@ -177,6 +177,11 @@ class TITEBOIN(BOIN):
     )
 
     @property
+    def closed_from(self) -> int | None:
+        # Limits by the number of patients end a cohort too.
+        return MIN_ELIMINATION if self.max_n_per_dose is None and self.stop_n is None and not self.titration else None
+
+    @property
     def window_of_follow_up(self) -> int:
         return self.window_days
 
@@ -197,14 +202,22 @@ class TITEBOIN(BOIN):
     def on_complete_data(self) -> BOIN:
         return BOIN(**{name: getattr(self, name) for name in self.model_fields_set if name in BOIN.model_fields})
 
+    def exceptions(self) -> dict[str, str]:
+        conditions = self.conditions
+        if conditions.most_pending >= 1 and not conditions.known_first and not self.gate_days:
+            return super().exceptions()
+        why = "a DLT that leads to de-escalation is acted on at once, and there is no dose below the lowest"
+        return super().exceptions() | {"still waits with a DLT": why}
+
     # The decision ---------------------------------------------------------------------------------------------------
 
     def propose(self, states: States) -> Proposal:
         if not isinstance(states, TimedStates):
             return super().propose(states)
-        days, fewest = self._followed(states)
-        at_dose = [states.here(values) for values in (states.n, states.y, states.pending, days, fewest)]
-        move, suspended, gated = self._pending_moves(*at_dose)
+        known = states.follow_ups
+        days, fewest = np.zeros((2, len(states)), np.int32) if known is None else known.at(states.last)
+        n, y, pending = (states.here(values) for values in (states.n, states.y, states.pending))
+        move, suspended, gated = self._pending_moves(n, y, pending, days, fewest)
         return self._awaiting(states, self._moved(states, move), suspended, gated)
 
     def propose_beside(self, states: States, beside: Beside) -> Proposal:
@@ -253,8 +266,8 @@ class TITEBOIN(BOIN):
         """Return whether only pending patients keep the lowest dose open, and it rests then, ``(states,)``."""
         if not self.conditions.rests_at_lowest:
             return np.zeros(len(states), bool)
-        known = states.n - states.pending
-        return (states.pending[:, 0] > 0) & ~self._admissible(replace(states, n=known.astype(states.n.dtype)))[:, 0]
+        pending = states.pending[:, 0]
+        return (pending > 0) & self._closed(states.n[:, 0] - pending, states.y[:, 0], lowest=True)
 
     # Words and tables -----------------------------------------------------------------------------------------------
 
@@ -283,8 +296,10 @@ class TITEBOIN(BOIN):
             ),
             self._estimate(n, y, c, days),
         ]
-        _move, suspended, gated = self._pending_moves(*(np.array([value]) for value in (n, y, c, days, fewest)))
-        if reason == "wait" and self._kept_open(state)[0]:
+        move, suspended, gated = self._pending_moves(*(np.array([value]) for value in (n, y, c, days, fewest)))
+        if reason == "stay" and state.last[0] == 0 and move[0] < 0:
+            clauses.append(_("there is no lower dose"))
+        elif reason == "wait" and self._kept_open(state)[0]:
             clauses.append(_("the known outcomes alone would eliminate the lowest dose, so its pending outcomes are awaited"))
         elif reason == "wait" and suspended[0]:
             most = percent(self.conditions.most_pending)
@@ -308,7 +323,10 @@ class TITEBOIN(BOIN):
             return words.format(rate=rate, size=f"{size:.2f}", rule=self.rule, low=low, high=high)
         odds = (y + self.target / 2) / (known + 1 - y - self.target / 2)
         words = _("DLT rate {rate} with imputed outcomes (rule {rule}; boundaries {low} and {high})")
-        return words.format(rate=percent((y + odds * (c - windows)) / n), rule=self.rule, low=low, high=high)
+        rate = (y + odds * (c - windows)) / n
+        # More DLTs can be imputed than patients are pending.
+        shown = percent(rate) if rate <= 1 else _("above {most}").format(most=percent(1.0))
+        return words.format(rate=shown, rule=self.rule, low=low, high=high)
 
     def _gate(self) -> str:
         """Return what escalation awaits, in words without a capital or an end."""
@@ -325,6 +343,10 @@ class TITEBOIN(BOIN):
             words = _("escalation awaits {days} of follow-up of every pending patient at the dose")
             clauses.append(words.format(days=n_days(self.gate_days)))
         return "; ".join(clauses)
+
+    def elimination_sentence(self) -> str:
+        pending = _("In the number of patients, pending patients count as patients without a DLT.")
+        return f"{super().elimination_sentence()} {pending}"
 
     def move_sentences(self) -> list[str]:
         rules = {

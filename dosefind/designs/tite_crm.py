@@ -21,7 +21,7 @@ from ..posterior.administered import AtAmounts
 from ..posterior.followed import FollowedQuadrature
 from ..protocol import FromTrial
 from ..trial import COUNT, NO_DOSE, FollowUps, States, TimedStates
-from ..words import _, counted, marked
+from ..words import _, counted, marked, n_days
 from .base import Beside, Count, Reads
 from .crm import CRM
 from .rules import TIE
@@ -49,8 +49,12 @@ class TITECRM(CRM):
         For "piecewise": shares with sum 1.
     interval_days
         For "by-schedule": days in the interval of each infusion.
+    follow_up_share
+        For "by-schedule": share of the DLTs that come in the days of the DLT assessment period after these intervals. By default 0:
+        a patient without a DLT has the full weight from the end of the last interval on.
     cohort_size
-        Patients per cohort; by default the design is asked before each patient.
+        Patients per cohort, by default that of the protocol; with 1, also the default without a protocol, the design is asked
+        before each patient.
 
     See Also
     --------
@@ -82,8 +86,15 @@ class TITECRM(CRM):
         tuple[Annotated[int, Field(ge=1, le=3650, strict=True)], ...],
         FromTrial("treatment", lambda treatment: treatment.interval_days),
     ] = ()
-    # Not the cohorts of other designs.
-    cohort_size: Annotated[Count | tuple[Count, ...], FromTrial("limits.cohort_size", lambda size: 1)] = 1
+    follow_up_share: Annotated[float, Field(ge=0, lt=1, strict=True)] = Field(
+        default=0.0,
+        description=marked(
+            "for weights = 'by-schedule': share of the DLTs in the days of the window after the intervals of infusions"
+        ),
+    )
+    cohort_size: Annotated[Count | tuple[Count, ...], FromTrial("limits.cohort_size")] = Field(
+        default=1, description=marked("patients per cohort; with 1 the design is asked before each patient")
+    )
 
     @model_validator(mode="after")
     def _weights_agree(self) -> Self:
@@ -99,6 +110,19 @@ class TITECRM(CRM):
                 f"interval_days = {list(self.interval_days)} must not be longer than window_days = {self.window_days} in total"
             )
         return self
+
+    @property
+    def _after_intervals(self) -> int:
+        """Return the days of the window after the intervals of all infusions, for weights by the schedule; otherwise 0."""
+        return self.window_days - sum(self.interval_days) if self.weights == "by-schedule" else 0
+
+    def idle(self) -> dict[str, str]:
+        found = super().idle()
+        if self.weights != "by-schedule":
+            found["follow_up_share"] = "without weights = 'by-schedule'"
+        elif self._after_intervals <= 0:
+            found["follow_up_share"] = "as the intervals of the infusions last until the end of the window"
+        return found
 
     def in_force(self) -> dict[str, Any]:
         without = {"linear": ("weight_parts", "interval_days"), "piecewise": ("interval_days",), "by-schedule": ("weight_parts",)}
@@ -122,7 +146,9 @@ class TITECRM(CRM):
         parts = (1.0,) if self.weights == "linear" else self.weight_parts
         edges = np.linspace(0, self.window_days, len(parts) + 1)
         if self.weights == "by-schedule":
-            parts, edges = (1 / len(self.interval_days),) * len(self.interval_days), np.cumsum([0, *self.interval_days])
+            number, after = len(self.interval_days), self._after_intervals
+            parts = (*((1 - self.follow_up_share) / number,) * number, *((self.follow_up_share,) if after else ()))
+            edges = np.cumsum([0, *self.interval_days, *((after,) if after else ())])
         reached = np.concatenate([[0.0], np.cumsum(parts)])
         return np.interp(np.asarray(days, float), edges, reached / reached[-1])
 
@@ -286,18 +312,45 @@ class TITECRM(CRM):
             clauses.append(_("no escalation straight after a DLT"))
         return "; ".join(clauses)
 
-    def sentences(self) -> list[str]:
+    def weight_words(self) -> str:
+        """Return the weights in words, without a capital or an end."""
         forms = {
-            "linear": _("in proportion to the days"),
-            "piecewise": _("with shares {parts} in equal parts of the window").format(
-                parts=", ".join(map(percent, self.weight_parts))
+            "linear": _("the weight rises from 0 to 1 over the DLT window of {window}, in proportion to the days"),
+            "piecewise": _(
+                "the weight rises from 0 to 1 over the DLT window of {window}, with shares {parts} in equal parts of it"
             ),
-            "by-schedule": _("with the same share after each of {n} infusions").format(n=len(self.interval_days)),
+            "by-schedule": _(
+                "the weight rises from 0 to 1 over the DLT window of {window}, with the same share after each of {n} infusions"
+            ),
         }
+        if self.weights == "by-schedule" and self._after_intervals:
+            forms["by-schedule"] = (
+                _(
+                    "the weight rises to {rest} over the intervals of {n} infusions ({days}), with the same share in each, and to "
+                    "1 over the other {after} of the DLT window"
+                )
+                if self.follow_up_share
+                else _(
+                    "the weight rises from 0 to 1 over the intervals of {n} infusions ({days}), with the same share in each; from "
+                    "then on it is 1, as no DLT is expected in the other {after} of the DLT window (follow_up_share = 0)"
+                )
+            )
+        words = forms[self.weights] + " (weights = {weights})"
+        return words.format(
+            window=n_days(self.window_days),
+            parts=", ".join(map(percent, self.weight_parts)),
+            n=len(self.interval_days),
+            days=n_days(sum(self.interval_days)),
+            after=n_days(self._after_intervals),
+            rest=f"{1 - self.follow_up_share:g}",
+            weights=self.weights,
+        )
+
+    def sentences(self) -> list[str]:
         own = _(
             "With outcomes pending (TITE-CRM): a patient without a DLT counts with the weight w of the follow-up so far, "
-            "likelihood 1 - w p; the weight rises from 0 to 1 over the DLT window of {window} days, {form} (weights = {weights})."
-        ).format(window=self.window_days, form=forms[self.weights], weights=self.weights)
+            "likelihood 1 - w p; {weights}."
+        ).format(weights=self.weight_words())
         lines = [super().sentences()[0], own, *super().sentences()[1:]]
         if self.coherence != "off":
             lines.append(_("No escalation either at the first decision after a DLT of an earlier patient."))

@@ -9,7 +9,7 @@ from ..patients import Part, Patient
 from ..protocol import Protocol
 from ..words import _
 from .evaluated import UNTREATED, Members, Status
-from .verdict import Verdict, followed_to
+from .verdict import Verdict, followed_to, has_data
 from .window import dose_administered, rules_of, window
 
 __all__ = ["cohort_numbers", "in_order", "members", "others", "statuses"]
@@ -117,11 +117,12 @@ def statuses(
         replaced = _("replaced by {subject}: {reason}")
         reason = verdict.rule if by is None else replaced.format(subject=by, reason=verdict.rule)
         fraction = max(0.0, min(1.0, (followed_to(member, verdict.closed or cut) - first).days / (end - first).days))
+        informed = has_data(member) or verdict.kind in ("dlt", "complete")
         weight = None
         if verdict.weighted:
             # Of a distribution that depends on the DLT rate, at the target.
             whole = (end - first).days
-            weight = float(protocol.days_to_dlt.share(fraction * whole, protocol.target.rate, whole))
+            weight = float(protocol.days_to_dlt.share(fraction * whole * informed, protocol.target.rate, whole))
         yield Status(
             subject=member.subject,
             cohort=numbers[member.subject],
@@ -159,4 +160,5 @@ def statuses(
             weight=weight,
             interval_days=rules_of(member, protocol).treatment.interval_days,
             known_to=cut,
+            informed=informed,
         )

@@ -74,7 +74,7 @@ def course_of(patient: Patient, status: Status, cut: date, holding: list[Serious
     # A DLT on the day of the first infusion is one of its first day of follow-up.
     days = max(days, 1) if dlt else max(days, 0)
     infusions = _infusions(patient, status, days)
-    reason = _left_out(patient, status)
+    reason = _left_out(status)
     # Follow-up of a day on which nothing can have been observed is no exposure.
     parts = () if reason else intervals_of(infusions, status.interval_days, window, days, dlt)
     return Course(
@@ -82,13 +82,13 @@ def course_of(patient: Patient, status: Status, cut: date, holding: list[Serious
     )
 
 
-def _left_out(patient: Patient, status: Status) -> str:
+def _left_out(status: Status) -> str:
     """Return why a patient informs no hazard, in words; empty if the patient does."""
     if not status.pooled:
         return _("{part}: not pooled").format(part=_(status.part))
     if status.level is None:
         return _("dose not in the protocol")
-    if patient.dlt is None and patient.events is None and status.kind not in ("dlt", "complete"):
+    if not status.informed and status.kind not in ("dlt", "complete"):
         return _(NO_INFORMATION)
     excluded = status.recorded is False or (status.adjudication is not None and status.adjudication.conclusion == "not evaluable")
     return _("recorded or adjudicated not evaluable") if excluded and status.kind in ("not evaluable", "replaced") else ""

@@ -164,6 +164,8 @@ class Status:
         Days in the interval of each planned infusion, by the version of the protocol that applies.
     known_to
         The data cutoff date by which the patient was judged.
+    informed
+        Whether the data would show a DLT, or its absence, during the follow-up so far.
     """
 
     subject: str
@@ -196,6 +198,7 @@ class Status:
     weight: float | None = None
     interval_days: tuple[int, ...] = ()
     known_to: date | None = None
+    informed: bool = True
 
     @property
     def counts(self) -> bool:
@@ -221,7 +224,8 @@ class Status:
             return replace(self, kind="dlt", closed=min(day, self.end), days_to_go=0)
         if self.end <= day:
             return replace(self, kind="complete", closed=self.end, days_to_go=0, fraction=1.0)
-        return replace(self, days_to_go=(self.end - day).days, fraction=max(self.fraction, (day - self.first).days / window))
+        fraction = max(self.fraction, (day - self.first).days / window)
+        return replace(self, days_to_go=(self.end - day).days, fraction=fraction, informed=True)
 
     @property
     def has_weight(self) -> bool:

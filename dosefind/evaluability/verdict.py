@@ -30,6 +30,7 @@ __all__ = [
     "counted_inside",
     "decision_known_from",
     "followed_to",
+    "has_data",
     "recorded_reason",
     "told_event",
     "toxicities",
@@ -349,13 +350,13 @@ def _asked(questions: Iterable[Question]) -> str:
 
 
 def _no_word(patient: Patient) -> Verdict | None:
-    if _has_data(patient):
+    if has_data(patient):
         return None
     rule = _("the window has ended, and neither a DLT column nor adverse events show whether there was a DLT")
     return Verdict("pending", rule, unresolved=True)
 
 
-def _has_data(patient: Patient) -> bool:
+def has_data(patient: Patient) -> bool:
     """Return whether the data would show a DLT of a patient, in a DLT column or as an adverse event."""
     return patient.dlt is not None or patient.events is not None
 
@@ -373,10 +374,10 @@ def _left_early(patient: Patient, protocol: Protocol) -> Verdict | None:
         words = _("discontinued for progression or rescue on {date}, day {day}, before the window ended")
     else:
         words = _("discontinued on {date}, day {day}, before the window ended")
-    without = _("{reason}, with no DLT") if _has_data(patient) else _("{reason}, with no information on DLTs")
+    without = _("{reason}, with no DLT") if has_data(patient) else _("{reason}, with no information on DLTs")
     days = without.format(reason=words.format(date=left, day=(left - first).days + 1))
     least = protocol.evaluability.least_days
-    if least is not None and not died and (left - first).days >= least and _has_data(patient):
+    if least is not None and not died and (left - first).days >= least and has_data(patient):
         enough = counted(
             "{reason}, after at least {n} day of follow-up, the minimum required",
             "{reason}, after at least {n} days of follow-up, the minimum required",
@@ -406,7 +407,7 @@ def _still_open(patient: Patient, protocol: Protocol, cut: date) -> Verdict | No
     if known >= end:
         return None
     to_go, part = (end - cut).days, (known - first).days / (end - first).days
-    rule = _("no DLT so far") if _has_data(patient) else _("no information on DLTs so far")
+    rule = _("no DLT so far") if has_data(patient) else _("no information on DLTs so far")
     open_ = _("{days} to go").format(days=n_days(to_go)) if to_go > 0 else _("window ended, outcome not known")
     followed = _("{share} of the window followed up").format(share=f"{part:.0%}")
     rule = ", ".join([rule, open_, followed])
@@ -458,7 +459,7 @@ def _as_recorded(patient: Patient, protocol: Protocol, cut: date, found: Verdict
         return Verdict("not evaluable", rule, closed, found.source or patient.source, derived=found.kind)
     if found.kind != "not evaluable":
         return found
-    if protocol.evaluability.recorded == "exclude" or not _has_data(patient):
+    if protocol.evaluability.recorded == "exclude" or not has_data(patient):
         return found._replace(rule=_("{rule}; recorded evaluable{reason}, not followed").format(**values))
     end = window(patient, protocol)[1]
     rule = _("recorded evaluable{reason}, which is followed; per protocol: {status}, {rule}").format(**values)

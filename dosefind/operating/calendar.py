@@ -23,11 +23,11 @@ from typing import Literal, Self
 import numpy as np
 
 from .._check import InputError, Problem
-from ..designs import Design, limits
+from ..designs import Decision, Design, limits
 from ..exposure import Exposures, planned_days
 from ..outcomes import Rates
 from ..protocol import Protocol, Treatment
-from ..starts import Started, gated, until
+from ..starts import NO_WAIT, Started, gated, until
 from ..threads import one_thread
 from ..timing import NEVER, Accrual, Discontinuation, Gates, Onset
 from ..trial import COUNT, NO_DOSE, WAIT, FollowUps, States, TimedStates
@@ -113,6 +113,11 @@ class Clock:
     @property
     def window(self) -> int:
         return self.treatment.dlt_window_days
+
+    @property
+    def discontinuation_possible(self) -> bool:
+        """Return whether patients can leave."""
+        return self.discontinuation.dropout > 0 or self.discontinuation.progression > 0
 
     def at_rate(self, per_28_days: float) -> Self:
         """Return the same clock at another accrual rate."""
@@ -238,7 +243,9 @@ class _Rows:
     row: np.ndarray
     now: np.ndarray
     count: np.ndarray
+    # The next candidate and the day on which that candidate arrives.
     candidate: np.ndarray
+    arrives: np.ndarray
     head: np.ndarray
     tail: np.ndarray
     turned_away: np.ndarray
@@ -259,8 +266,9 @@ class _Rows:
     cohorts: np.ndarray
     asked: np.ndarray
     held: np.ndarray
-    # The latest answer of a design that is not asked every time.
+    # The latest answer of a design that is not asked every time, and whether it completes the cohort in progress.
     answer: np.ndarray
+    filling: np.ndarray
     # The cohort before it: dose, planned size, index of its first patient, and whether outcomes were pending when it ended. Until
     # the next cohort begins, a patient who leaves is still replaced in it.
     old_plan: np.ndarray
@@ -286,7 +294,7 @@ class _Rows:
         made["plan"] += WAIT
         made["answer"] += WAIT
         made["old_plan"] += WAIT
-        made["held"] = np.zeros(rows, bool)
+        made["held"], made["filling"] = np.zeros((2, rows), bool)
         made["memory"] = np.zeros((n_memory, rows), COUNT)
         for name, empty in _EMPTY.items():
             made[name] = np.full((_ROOM, rows), empty, np.int8 if name in ("dose", "kind") else np.int32)
@@ -413,9 +421,15 @@ class _Run:
             raise InputError(f"{design.title} has a memory, so cohorts cannot end early: use cohorts = 'complete'")
         self.waits = design.reads == "complete"
         self.by_cohort = not self.waits and design.one_size != 1
+        # Whether a cohort in progress ends where all that can follow leads downwards or to a stop.
+        self.ends_early = self.by_cohort and not (design.reads == "follow-up" and clock.cohorts == "complete")
         # Whether the answer can change while nothing becomes known.
         self.by_follow_up = design.reads in ("follow-up", "exposure")
         treatment = clock.treatment
+        # Whether starts, leavers and memory leave an answer as it is.
+        plain = clock.gates == Gates() and not clock.discontinuation_possible and not design.n_memory and design.max_n is not None
+        self.in_turn = not self.waits and not clock.treatment.no_overlap and clock.treatment.stagger is None
+        self.plain = plain and self.in_turn and clock.accrual.process != "always"
         # Days of each interval; of the follow-up after them if there is any.
         self.intervals = (*treatment.interval_days, *((treatment.after_course,) if treatment.after_course else ()))
         self.always = clock.accrual.process == "always"
@@ -429,9 +443,11 @@ class _Run:
         self.capacity = NEVER if queue == "unlimited" else queue
         self.scenario, self.trial = np.divmod(np.arange(len(truths) * draws.trials), draws.trials)
         self.rows = _Rows.begin(len(self.scenario), design.n_memory)
+        if not self.always:
+            self.rows.arrives = draws.arrival(self.rows.candidate, self.trial)
+        # Trials at the maximum sample size with outcomes pending.
+        self.full = np.zeros(len(self.rows), bool)
         self.ended: list[tuple[_Rows, np.ndarray]] = []
-        # Whether outcomes are pending, of trials whose design decides all the same.
-        self.open = np.zeros(len(self.rows), bool)
 
     def run(self) -> TimedTrials:
         """Run all trials to their ends."""
@@ -648,54 +664,93 @@ class _Run:
         most = self.design.max_n
         self.enrols = np.ones(len(rows), bool) if most is None else states.total < most
         self.sizes, self.fills = decision.size.copy(), np.zeros(len(rows), bool)
-        if self.by_cohort and self.design.reads == "follow-up" and self.clock.cohorts == "complete":
-            # A dose that the rules close is not given again.
-            closed = ~decision.admissible[np.arange(len(rows)), np.maximum(rows.plan, 0)]
-            self.fills = (rows.plan >= 0) & (states.last_n < rows.size) & (dose != NO_DOSE) & ~closed
-            dose = np.where(self.fills, rows.plan, dose)
-        elif self.by_cohort:
-            self._complete_cohorts(states, dose, reason)
+        self._as_cohorts(rows, states, decision, dose, reason, self.sizes, self.fills)
         if self.by_follow_up:
             self._await_stops(dose, reason)
-        self.open = states.pending.any(axis=1)
         return dose, reason
 
     def _to_ask(self) -> np.ndarray | None:
-        """Return the trials whose answer matters, if these are not all: a patient can start or has a DLT, or the trial can end.
+        """Return the trials whose answer matters, if these are not all.
 
-        In the others a candidate is still to come. A dose given now remains open until a DLT, unless rules on starts apply to it or
-        the design suspends accrual or stops after a start.
+        A dose given now to one patient after another remains open until a DLT, unless rules on starts apply to it or the design
+        suspends accrual or stops after a start: the answer matters if a patient can start or has a DLT. A cohort in progress is
+        completed until a DLT closes its dose, or a start by which there are enough patients to close it. Trials
+        with the maximum sample size wait for all outcomes.
         """
-        rows, treatment = self.rows, self.clock.treatment
-        most = self.design.max_n
-        plain = not treatment.no_overlap and treatment.stagger is None and self.clock.gates == Gates() and not self.causes
-        if self.always or self.by_cohort or not plain or most is None or not self.design.goes_on_until_dlt or self.design.n_memory:
+        rows, most, design = self.rows, self.design.max_n, self.design
+        if not self.plain or most is None or not self.by_follow_up or design.own_reasons:
             return None
-        news = (rows.known == rows.now) & (rows.kind == _DLT)
-        return np.flatnonzero((rows.tail > rows.head) | (rows.answer < 0) | (rows.count >= most) | news.any(axis=0))
+        news = ((rows.known == rows.now) & (rows.kind == _DLT)).any(axis=0)
+        self.full = rows.count >= most
+        self.full[self.full] &= (rows.known[:, self.full] > rows.now[self.full])[:most].any(axis=0)
+        asked = ~self.full
+        if not self.by_cohort and design.goes_on_until_dlt:
+            asked &= (rows.tail > rows.head) | (rows.answer < 0) | news | (rows.count >= most)
+        elif self.by_cohort and not self.ends_early and design.closed_from is not None:
+            there = ((rows.dose == rows.plan) & (rows.dose >= 0)).sum(axis=0, dtype=np.int32)
+            asked &= ~(rows.filling & (rows.count - rows.since < rows.size) & (there != design.closed_from)) | news
+        return np.flatnonzero(asked)
 
     def _asked_of(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the design's answers where only some trials are asked; the others keep theirs."""
+        """Return the design's answers where only some trials are asked; the others keep theirs, or wait if they are full."""
         rows = self.rows
-        dose, reason = rows.answer.copy(), np.zeros(len(rows), int)
-        most = self.design.max_n
-        self.enrols = rows.count < (most or 0)
-        self.sizes, self.fills = np.ones(len(rows), int), np.zeros(len(rows), bool)
-        self.open = np.zeros(len(rows), bool)
+        dose, reason = np.where(self.full, WAIT, rows.answer), np.zeros(len(rows), int)
+        self.enrols = rows.count < (self.design.max_n or 0)
+        self.sizes = np.ones(len(rows), int)
+        self.fills = rows.filling & (rows.count - rows.since < rows.size)
         if len(asked):
             part = rows.patients(asked)
             states = self._timed(part)
             decision = self.design.decide(states)
             own, why = decision.dose.copy(), decision.reason.copy()
+            fills = np.zeros(len(part), bool)
+            sizes = decision.size.copy()
+            self._as_cohorts(part, states, decision, own, why, sizes, fills)
             self._await_stops_of(part, own, why)
-            dose[asked], reason[asked] = own, why
-            self.open[asked] = states.pending.any(axis=1)
-        rows.answer = dose.astype(np.int32)
+            dose[asked], reason[asked], self.sizes[asked], self.fills[asked] = own, why, sizes, fills
+        rows.answer, rows.filling = dose.astype(np.int32), self.fills.copy()
         return dose, reason
 
-    def _complete_cohorts(self, states: TimedStates, dose: np.ndarray, reason: np.ndarray) -> None:
-        """Set the answers of trials whose cohort is short of patients: the dose of the cohort, or what ends it."""
-        rows = self.rows
+    def _as_cohorts(
+        self,
+        rows: _Rows,
+        states: TimedStates,
+        decision: Decision,
+        dose: np.ndarray,
+        reason: np.ndarray,
+        sizes: np.ndarray,
+        fills: np.ndarray,
+    ) -> None:
+        """Set the answers of trials with a cohort in progress: to complete it, or what ends it."""
+        if self.by_cohort and not self.ends_early:
+            # A dose that the rules close is not given again.
+            closed = ~decision.admissible[np.arange(len(rows)), np.maximum(rows.plan, 0)]
+            fills[:] = (rows.plan >= 0) & (states.last_n < rows.size) & (dose != NO_DOSE) & ~closed
+            dose[fills] = rows.plan[fills]
+        elif self.by_cohort:
+            self._complete_cohorts(rows, states, dose, reason, sizes, fills)
+
+    def _complete_cohorts(
+        self,
+        rows: _Rows,
+        states: TimedStates,
+        dose: np.ndarray,
+        reason: np.ndarray,
+        sizes: np.ndarray,
+        fills: np.ndarray,
+        finished: bool = False,
+    ) -> None:
+        """Set the answers of trials whose cohort is short of patients: the dose of the cohort, or what ends it.
+
+        Parameters
+        ----------
+        rows, states
+            The trials, and their states.
+        dose, reason, sizes, fills
+            What is set: answers with their reasons and cohort sizes, and whether a cohort is completed.
+        finished
+            Whether the states suppose that no pending patient has a DLT.
+        """
         missing = (rows.size - states.last_n).astype(COUNT)
         which = np.flatnonzero((rows.plan >= 0) & (missing > 0))
         if not len(which):
@@ -703,7 +758,7 @@ class _Run:
         part, short = rows.patients(which), states.take(which)
         plan, missing = part.plan, missing[which]
         # What the cohorts before it lead to; a cohort that would not have begun is not completed.
-        before = self.design.decide(self._timed(part, before=True))
+        before = self.design.decide(self._timed(part, before=True, finished=finished))
         begun = before.dose == plan
         none = np.zeros(len(part), COUNT)
         first = self.design.decide(_with_further(short, plan, missing, none))
@@ -723,16 +778,18 @@ class _Run:
         toxic = (dose[which] == NO_DOSE) & (reason[which] == toxicity) & (short.n[:, 0] >= limits.FEWEST_TOXIC)
         by_now = begun & (toxic | (down & below))
         by_end = begun & down & ~below & same
-        fills = begun & ~by_now & ~by_end
-        dose[which] = np.where(fills, plan, np.where(by_end, first.dose, dose[which]))
+        completes = begun & ~by_now & ~by_end
+        dose[which] = np.where(completes, plan, np.where(by_end, first.dose, dose[which]))
         reason[which] = np.where(by_end, why, reason[which])
-        self.sizes[which] = np.where(by_end, size, self.sizes[which])
+        sizes[which] = np.where(by_end, size, sizes[which])
         # No higher than the cohorts before it lead.
         lower = ~begun & (_as_rank(before.dose) < _as_rank(dose[which]))
         dose[which] = np.where(lower, before.dose, dose[which])
         reason[which] = np.where(lower, before.reason, reason[which])
-        self.sizes[which] = np.where(lower, before.size, self.sizes[which])
-        self.fills[which] = fills
+        # With the patients of this cohort fewer may be left.
+        left = limits.size(self.design, short, np.maximum(dose[which], 0))
+        sizes[which] = np.where(lower, np.minimum(before.size, left), sizes[which])
+        fills[which] = completes
 
     def _await_stops(self, dose: np.ndarray, reason: np.ndarray) -> None:
         """Defer a stop that a trial would not come to if no pending patient had a DLT."""
@@ -744,8 +801,14 @@ class _Run:
         which = np.flatnonzero((dose == NO_DOSE) & pending)
         if not len(which):
             return
-        ends = self.design.decide(self._timed(rows.patients(which), finished=True))
-        which = which[ends.dose != NO_DOSE]
+        part = rows.patients(which)
+        states = self._timed(part, finished=True)
+        ends = self.design.decide(states)
+        answer = ends.dose.copy()
+        if self.ends_early:
+            # With more patients in the cohort the trial may go on.
+            self._complete_cohorts(part, states, answer, ends.reason.copy(), ends.size.copy(), np.zeros(len(which), bool), True)
+        which = which[answer != NO_DOSE]
         dose[which], reason[which] = WAIT, self.design.code("wait")
 
     def _timed(self, rows: _Rows, before: bool = False, finished: bool = False, of_follow_up: bool = True) -> TimedStates:
@@ -798,13 +861,15 @@ class _Run:
 
     def _follow_ups(self, rows: _Rows, dlts: np.ndarray, pending: np.ndarray, own: np.ndarray) -> FollowUps:
         """Return the days of follow-up of the pending patients, from masks of patients, ``own`` those of the latest cohort."""
-        slot = pending.cumsum(axis=0, dtype=np.int16)
-        shape = (len(rows), int(slot[-1].max(initial=0)))
+        # Trial by trial, in the order of the patients.
+        trial, patient = np.nonzero(np.ascontiguousarray(pending.T))
+        counts = np.bincount(trial, minlength=len(rows))
+        slot = np.arange(len(trial)) - np.repeat(np.cumsum(counts) - counts, counts)
+        shape = (int(counts.max(initial=0)), len(rows))
         dose, days = np.full(shape, NO_DOSE, np.int8), np.zeros(shape, np.int32)
-        patient, trial = np.nonzero(pending)
-        at = trial, slot[patient, trial] - 1
-        dose[at] = rows.dose[patient, trial]
-        days[at] = np.minimum(rows.now[trial] - rows.start[patient, trial], self.clock.window)
+        dose[slot, trial] = rows.dose[patient, trial]
+        days[slot, trial] = np.minimum(rows.now[trial] - rows.start[patient, trial], self.clock.window)
+        dose, days = dose.T, days.T
         # The latest cohort began with its first patient.
         begun = np.where(own, rows.start, NEVER).min(axis=0, initial=NEVER)
         return FollowUps(self.clock.window, dose, days, (dlts & ~own & (rows.known > begun)).sum(axis=0, dtype=COUNT))
@@ -847,7 +912,7 @@ class _Run:
         rows = self.rows
         decided = ~self.fills
         rows.decisions[which] += decided[which]
-        which = which[self.open[which]]
+        which = which[(rows.given[:, which] & (rows.known[:, which] > rows.now[which])).any(axis=0)]
         if not len(which):
             return
         rows.with_pending[which] += decided[which]
@@ -891,7 +956,8 @@ class _Run:
 
     def _ready(self, wanted: np.ndarray) -> np.ndarray:
         """Return the day from which the next patient may start, `NEVER` where none is wanted."""
-        ready = self._earliest(np.maximum(wanted, 0))
+        # Without rules on starts, a patient of a design that does not wait can start at once.
+        ready = np.full(len(wanted), NO_WAIT) if self.in_turn else self._earliest(np.maximum(wanted, 0))
         if not self.waits and self.clock.gates != Gates():
             ready = np.maximum(ready, self._gated(wanted))
         return np.where(wanted >= 0, ready, NEVER)
@@ -904,6 +970,7 @@ class _Run:
         rows.old_plan[which], rows.old_since[which] = rows.plan[which], rows.since[which]
         rows.plan[which], rows.size[which], rows.since[which] = wanted[which], self.sizes[which], rows.count[which]
         rows.cohorts[which] += 1
+        rows.filling[which] = True
 
     def _enrol(self, which: np.ndarray, wanted: np.ndarray) -> None:
         """Start a patient in trials that want one and have a candidate."""
@@ -953,7 +1020,7 @@ class _Run:
             daily = ((rows.tail > rows.head) | self.always) & self.enrols
             day = np.where(daily, np.minimum(day, rows.now + 1), day)
         if not self.always:
-            arrives = self.draws.arrival(rows.candidate, self.trial[rows.row])
+            arrives = rows.arrives
             day = np.where(blocked & (not self.by_follow_up), day, np.minimum(day, np.maximum(arrives, rows.now)))
         return day
 
@@ -975,7 +1042,7 @@ class _Run:
         rows.tail[which] -= excess
         moved, until_day = which, day
         while len(which):
-            arrives = self.draws.arrival(rows.candidate[which], self.trial[rows.row[which]])
+            arrives = rows.arrives[which]
             due = arrives <= day
             which, day, arrives = which[due], day[due], arrives[due]
             self._leave(which, arrives)
@@ -987,6 +1054,7 @@ class _Run:
             rows.tail[which] += stays
             rows.turned_away[which] += ~stays
             rows.candidate[which] += 1
+            rows.arrives[which] = self.draws.arrival(rows.candidate[which], self.trial[rows.row[which]])
         self._leave(moved, until_day)
 
     def _leave(self, which: np.ndarray, day: np.ndarray) -> None:

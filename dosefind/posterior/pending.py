@@ -19,13 +19,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from .._check import InputError
 from ..models import Curve, Hazard
-from ..timing import Onset
 from ..trial import Administered, Weighted
 from .administered import at_amounts, in_likelihood
 from .courses import Courses
@@ -33,10 +32,18 @@ from .exact import REPORTED
 from .mixture import MixedQuadrature
 from .quadrature import Nodes
 
-__all__ = ["MOST_WAYS", "Followed", "Predicted", "at_rates", "predicted"]
+__all__ = ["MOST_WAYS", "Followed", "Predicted", "Shares", "at_rates", "predicted"]
 
 MOST_WAYS = 256
 """Maximum number of ways in which outcomes can come out, counted by groups of patients with the same dose and follow-up."""
+
+
+class Shares(Protocol):
+    """Distribution of the days to DLT: the shares of the DLTs that occur by a day, such as `dosefind.timing.Onset`."""
+
+    def share(self, day: float, rate: np.ndarray, window: float) -> np.ndarray:
+        """Return the share of the DLTs that have occurred by the end of a day, at DLT rates of the whole period."""
+        ...
 
 
 class Followed(NamedTuple):
@@ -84,7 +91,7 @@ def predicted(
     n: np.ndarray,
     y: np.ndarray,
     groups: Sequence[Followed],
-    onset: Onset,
+    onset: Shares,
     administered: Sequence[Administered] = (),
     weighted: Sequence[Weighted] = (),
     courses: Courses | None = None,
@@ -131,7 +138,7 @@ def predicted(
     return Predicted(ways, values[0] / total, float(error.max(initial=0.0) / total))
 
 
-def at_rates(rates: np.ndarray, groups: Sequence[Followed], onset: Onset) -> Predicted:
+def at_rates(rates: np.ndarray, groups: Sequence[Followed], onset: Shares) -> Predicted:
     """Return the distribution of DLTs by a later day at stated DLT rates, (doses,), independent of the other outcomes."""
     ways = _ways(groups)
     values = _joint(np.asarray(rates, float)[None], groups, onset)[0]
@@ -149,7 +156,7 @@ def _ways(groups: Sequence[Followed]) -> list[tuple[int, ...]]:
     return list(product(*(range(group.patients + 1) for group in groups)))
 
 
-def _joint(p: np.ndarray, groups: Sequence[Followed], onset: Onset) -> np.ndarray:
+def _joint(p: np.ndarray, groups: Sequence[Followed], onset: Shares) -> np.ndarray:
     """Return the probability of no DLT until now and of each way afterwards, (nodes, ways), at DLT rates (nodes, doses)."""
     each = []
     for group in groups:

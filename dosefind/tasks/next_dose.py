@@ -154,6 +154,9 @@ class NextDose(Shown):
     short_after_last
         Patients who are complete although their last infusion was so late that fewer days of the DLT window than planned
         follow it: subject, days, and days planned.
+    uninformed
+        Pending patients on whose DLTs the data say nothing, if the primary design reads follow-up or exposure: it takes them as not
+        followed up.
     when
         Works out `waiting`.
     closed_from
@@ -186,6 +189,7 @@ class NextDose(Shown):
     courses: tuple[dict[str, Any], ...] = ()
     extrapolated: tuple[float, ...] = ()
     short_after_last: tuple[tuple[str, int, int], ...] = ()
+    uninformed: tuple[str, ...] = ()
     when: Callable[[], Waiting] | None = None
 
     @cached_property
@@ -531,6 +535,7 @@ def next_dose(
         courses=() if hazard is None else tuple(course_rows(hazard, whole.courses)),
         extrapolated=shares,
         short_after_last=_short_after_last(evaluated, protocol),
+        uninformed=_uninformed(evaluated) if designs[binding].reads in ("follow-up", "exposure") else (),
         when=partial(
             when_to_decide,
             whole,
@@ -555,6 +560,11 @@ def _short_after_last(evaluated: Evaluated, protocol: Protocol) -> tuple[tuple[s
             if days < planned:
                 found.append((status.subject, max(days, 0), planned))
     return tuple(found)
+
+
+def _uninformed(evaluated: Evaluated) -> tuple[str, ...]:
+    """Return the pending patients on whose DLTs the data say nothing."""
+    return tuple(subject for subjects in evaluated.pending for subject in subjects if not evaluated[subject].informed)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -1029,8 +1030,17 @@ def _next_change(asked: Asked, evaluated: Evaluated, open_: Sequence[Status]) ->
     if asked.reads_follow_up and ends:
         # Follow-up can change the answer on any day.
         ends = [evaluated.as_of + timedelta(days=days) for days in range(1, (ends[-1] - evaluated.as_of).days + 1)]
-    steps = asked.after_each([asked.known_now(evaluated.later(day)) for day in ends])
     awaited = ("wait", "stop") if asked.reads_follow_up else ("wait",)
+    if asked.reads_follow_up and still_needed(asked, evaluated):
+        # To complete the cohort can take the place of a stop, and follow-up only raises what may be given.
+        def goes_on(day: date) -> bool:
+            later = evaluated.later(day)
+            return _worked_out(asked.explaining("nothing"), later, [asked.known_now(later)]).action not in awaited
+
+        ends = ends[bisect_left(ends, True, key=goes_on) :][:1] or ends[-1:]
+        if ends and goes_on(ends[0]):
+            return ends[0]
+    steps = asked.after_each([asked.known_now(evaluated.later(day)) for day in ends])
     for day, step in zip(ends, steps, strict=True):
         if step.action not in awaited or (day == ends[-1] and step.action == "stop"):
             return day
@@ -1123,7 +1133,17 @@ def _led(asked: Asked, evaluated: Evaluated, ways: Sequence[Completion], as_answ
         # A wait leads to no dose.
         return math.inf if one.action == "wait" else _rank(one.level, one.mtd)
 
-    return [step if led else min(step, earlier, key=rank) for led, step, earlier in each]
+    least = [step if led else min(step, earlier, key=rank) for led, step, earlier in each]
+    return [_within_limits(asked, way, step) for way, step in zip(ways, least, strict=True)]
+
+
+def _within_limits(asked: Asked, way: Completion, step: NextStep) -> NextStep:
+    """Return a step with no more patients than are left after all patients treated, also those of the current cohort."""
+    if step.level is None:
+        return step
+    left = int(limits.size(asked.design, asked.state(way.cohorts), np.full(1, step.level - 1))[0])
+    # Explained first, as a changed step is no longer known by what was asked.
+    return replace(asked.explained(step), size=left) if 0 < left < step.size else step
 
 
 def _to_fill(step: NextStep, evaluated: Evaluated, missing: int) -> NextStep:

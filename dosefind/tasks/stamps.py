@@ -10,7 +10,7 @@ from ..config import Trial, origins
 from ..designs import Design
 from ..protocol import Assumption, Protocol
 from ..provenance import REPRODUCIBLE, versions
-from ..timing import Onset
+from ..timing import Gates, Onset
 from ..words import _
 
 __all__ = ["n_assumed", "plain", "stamp"]
@@ -87,9 +87,16 @@ def stamp(
         "reproducible": REPRODUCIBLE,
         "without_effect": ", ".join(unused),
         "assumptions": [a._replace(value=plain(a.value)) for a in assumed],
-        "rules": {name: made.rules() for name, made in built.items()},
+        "rules": {name: [*made.rules(), *_gates(protocol, made)] for name, made in built.items()},
         **conduct,
     }
+
+
+def _gates(protocol: Protocol, design: Design) -> list[str]:
+    """Return the protocol's gates as sentences; that there are none, for a design that decides by follow-up."""
+    if design.reads == "complete" or (protocol.gates is None and design.reads == "pending"):
+        return []
+    return (protocol.gates or Gates()).sentences(protocol.treatment.dlt_window_days)
 
 
 def _assumed(trial: Trial, designs: Mapping[str, Design]) -> list[Assumption]:

@@ -31,7 +31,7 @@ from ..trial import (
     notation,
     parse_outcomes,
 )
-from ..words import _, n_patients
+from ..words import _, n_days, n_patients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -348,7 +348,8 @@ def decision_table(trial: Trial | Protocol, design: str) -> pd.DataFrame:
         The design's own table where its decisions depend on the current dose alone; else the ``next`` level or "stop" after each
         number of DLTs at each dose, reached by a straight climb, with the ``mtd``, whether it is ``not_reached`` ("yes") and the
         name of the ``reason`` where the trial stops; several rows where that depends on the order of the outcomes.
-        ``attrs["note"]`` says which.
+        ``attrs["note"]`` says which, and ``attrs["assumes"]`` what a table without pending outcomes supposes of a design that
+        decides with them.
 
     Examples
     --------
@@ -367,7 +368,10 @@ def decision_table(trial: Trial | Protocol, design: str) -> pd.DataFrame:
         return _follow_up_table(chosen, chosen.max_n or protocol.limits.max_n)
     own = getattr(chosen, "table", None)
     if own is None:
-        return _climb_table(chosen, protocol.n_doses)
+        table = _climb_table(chosen, protocol.n_doses)
+        if assumes := _supposed(chosen, protocol):
+            table.attrs["assumes"] = assumes
+        return table
     table = own(max_n=chosen.max_n or protocol.limits.max_n)
     full = chosen.max_n_per_dose
     note = _(
@@ -424,6 +428,25 @@ def without_dlts(trial: Trial | Protocol) -> pd.DataFrame:
 def _named_design(trial: Trial, name: str) -> Design:
     """Return the trial's design of that name."""
     return trial.designs[one_of("design", name, trial.designs)]
+
+
+def _supposed(design: Design, protocol: Protocol) -> str:
+    """Return what the table of a design that decides by follow-up supposes of it, in words; empty for other designs."""
+    days = n_days(protocol.treatment.dlt_window_days)
+    if design.reads == "follow-up":
+        words = _(
+            "{title}: every outcome is known, that is every patient without a DLT has been followed for the DLT window of {days} "
+            "(weight 1). With outcomes pending the decision also depends on the follow-up of each patient: dosefind next gives it."
+        )
+        return words.format(title=_(design.title), days=days)
+    if design.reads == "exposure":
+        words = _(
+            "{title}: every patient without a DLT has completed the course of infusions as planned, followed up for {days}, and of "
+            "a DLT it is only known that it came within these days. With parts of courses the decision also depends on exposure "
+            "and the infusion after which each DLT came: dosefind next gives it."
+        )
+        return words.format(title=_(design.title), days=days)
+    return ""
 
 
 # Cohorts at one level that a decision table follows.

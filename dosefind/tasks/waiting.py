@@ -21,7 +21,7 @@ from ..config import Trial
 from ..designs import TITECRM, Design
 from ..evaluability import Evaluated, Status
 from ..models import Curve, Hazard
-from ..posterior.pending import MOST_WAYS, Followed, Predicted, at_rates, predicted
+from ..posterior.pending import MOST_WAYS, Followed, Predicted, Shares, at_rates, predicted
 from ..protocol import Protocol
 from ..provenance import named_column
 from ..shown import Shown
@@ -171,6 +171,8 @@ class Waiting(Shown):
         Patients with a known outcome and their DLTs by level, from which the posterior is computed.
     onset, onset_assumed
         Distribution of the days to DLT, and whether it is an assumption: not in the config, or marked there as assumed.
+    weights
+        Weights of the design in words if it has its own: the days to DLT are then those of its weights, not of ``onset``.
     refused
         Why there are no dates although outcomes are pending; otherwise empty.
     untested_below
@@ -195,6 +197,7 @@ class Waiting(Shown):
     known: tuple[tuple[int, int], ...] = ()
     onset: Onset = field(default_factory=Onset)
     onset_assumed: bool = True
+    weights: str = ""
     refused: str = ""
     untested_below: bool = False
     by_courses: bool = False
@@ -260,6 +263,7 @@ class Waiting(Shown):
             "onset parts": ", ".join(f"{part:g}" for part in self.onset.parts),
             "onset of infusions": self.onset.pattern or ", ".join(f"{hazard:g}" for hazard in self.onset.hazards),
             "onset assumed": "yes" if self.onset_assumed else "no",
+            "weights of the design, in place of the onset": self.weights,
             "courses included": "yes" if self.by_courses else "no",
             "largest numerical error": f"{self.error:.1g}",
             "not worked out because": self.refused,
@@ -310,7 +314,8 @@ def when_to_decide(
     protocol = trial.protocol
     onset = protocol.days_to_dlt
     open_ = [status for status in evaluated.statuses if status.open and status.level is not None]
-    patients = tuple(_follow_up(status, evaluated.days_without_dlt(status), onset, protocol, design) for status in open_)
+    shares = _ByWeights(design) if isinstance(design, TITECRM) else onset
+    patients = tuple(_follow_up(status, evaluated.days_without_dlt(status), shares, protocol) for status in open_)
     made = Waiting(
         as_of=evaluated.as_of,
         design=binding,
@@ -320,6 +325,7 @@ def when_to_decide(
         last=None if any(one.left_out for one in patients) else evaluated.as_of,
         onset=onset,
         onset_assumed=protocol.onset is None or any(key.partition(".")[0] == "onset" for key in protocol.assumed),
+        weights=design.weight_words() if isinstance(design, TITECRM) else "",
         untested_below=_untested_below(evaluated, proposal),
     )
     pending = [status for status, one in zip(open_, patients, strict=True) if not one.left_out]
@@ -349,9 +355,9 @@ def when_to_decide(
             if curve is not None:
                 # Courses have the amounts that were administered, and the days of patients who left.
                 amounts, weights = ((), ()) if courses is not None else (evaluated.administered, evaluated.weighted)
-                chance = predicted(curve, known[:, 0], known[:, 1], groups, onset, amounts, weights, courses)
+                chance = predicted(curve, known[:, 0], known[:, 1], groups, shares, amounts, weights, courses)
             else:
-                chance = at_rates(np.full(protocol.n_doses, rate), groups, onset)
+                chance = at_rates(np.full(protocol.n_doses, rate), groups, shares)
             error = max(error, chance.error)
             found.append(_at_date(rate, day, reasons, future.decisions(day, chance), chance, made.today, current))
     return replace(
@@ -367,12 +373,20 @@ def when_to_decide(
     )
 
 
-def _follow_up(status: Status, days: int, onset: Onset, protocol: Protocol, design: Design) -> FollowUp:
+class _ByWeights(NamedTuple):
+    """Days to DLT by the weights of a design: its likelihood and the probabilities rest on the same distribution."""
+
+    design: TITECRM
+
+    def share(self, day: float, rate: np.ndarray, window: float) -> np.ndarray:
+        """Return the share of the DLTs that have occurred by the end of a day."""
+        return self.design.weight(day * self.design.window_days / window) + 0 * rate
+
+
+def _follow_up(status: Status, days: int, shares: Shares, protocol: Protocol) -> FollowUp:
     window = (status.end - status.first).days
     left_out = "adjudication" if status.held else "unassessed" if status.unresolved else ""
-    weight = float(onset.share(days, protocol.target.rate, window))
-    if isinstance(design, TITECRM):
-        weight = float(design.weight(days * design.window_days / window))
+    weight = float(shares.share(days, np.array(protocol.target.rate), window))
     return FollowUp(status.subject, status.level or 0, days, window, weight, status.end, left_out)
 
 
@@ -459,7 +473,7 @@ class _Future:
         place = {subject: at for at, group in enumerate(evaluated.groups) for subject in group.subjects}
         alike: dict[tuple[object, ...], list[Status]] = {}
         for status in pending:
-            key = place.get(status.subject), status.level, status.first, status.end, status.fraction
+            key = place.get(status.subject), status.level, status.first, status.end, status.fraction, status.informed
             alike.setdefault(key, []).append(status)
         # Patients who cannot be told apart: at one dose, in one cohort, with one follow-up.
         self.alike = list(alike.values())

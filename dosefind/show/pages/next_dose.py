@@ -450,14 +450,7 @@ class Conduct:
                 len(unplaced),
             )
             because.append(filled(words, dlts=n_dlts(sum(status.otherwise == "dlt" for status in unplaced))))
-        if waiting := [subject for subjects in found.evaluated.pending for subject in subjects]:
-            words = _("Pending: {subjects}; these results are without them.")
-            if any(way.courses is not None for way, _step in (found.proposal.held or found.proposal).completions):
-                words = _(
-                    "Pending: {subjects}; the counts and limits are without them, P(overdose) by a hazard per infusion includes "
-                    "them as far as followed up."
-                )
-            because.append(filled(words, subjects=data(listed(waiting))))
+        because += self._pending()
         because += [*self._short_after_last(), *self._extrapolated()]
         left = len(found.findings) + len(found.deviations.get(found.binding, ()))
         words = _("No deviation from the protocol or from {design} was found.")
@@ -477,6 +470,37 @@ class Conduct:
             "(days): {subjects}."
         )
         return [filled(words, planned=found[0][2], subjects=data(each))]
+
+    def _pending(self) -> list[Text]:
+        """Return the pending patients, and what the primary design reads of them."""
+        found = self.found
+        waiting = [subject for subjects in found.evaluated.pending for subject in subjects]
+        if not waiting:
+            return []
+        words = _("Pending: {subjects}; these results are without them.")
+        if any(way.courses is not None for way, _step in (found.proposal.held or found.proposal).completions):
+            words = _(
+                "Pending: {subjects}; the counts and limits are without them, P(overdose) by a hazard per infusion includes "
+                "them as far as followed up."
+            )
+            if len(found.uninformed) == len(waiting):
+                words = _("Pending: {subjects}; these results, P(overdose) included, are without them.")
+            elif found.uninformed:
+                words = _(
+                    "Pending: {subjects}; the counts and limits are without them, P(overdose) by a hazard per infusion includes "
+                    "those with information on DLTs, as far as followed up."
+                )
+        lines = [filled(words, subjects=data(listed(waiting)))]
+        if found.uninformed:
+            words = counted(
+                "Caution: no information on DLTs of {n} pending patient (neither adverse events nor a DLT assessment), taken as "
+                "not followed up: {{subjects}}.",
+                "Caution: no information on DLTs of {n} pending patients (neither adverse events nor a DLT assessment), taken as "
+                "not followed up: {{subjects}}.",
+                len(found.uninformed),
+            )
+            lines.append(filled(words, subjects=data(listed(found.uninformed))))
+        return lines
 
     def _extrapolated(self) -> list[Text]:
         """Return the share of the planned exposure not observed yet, at each dose with patients, if the primary design reads it."""

@@ -30,14 +30,16 @@ def decision_table(table: pd.DataFrame, stamp: Mapping[str, Any], *, design: str
         Name of the design.
     """
     title = filled(_("{protocol}: decision table of {design}"), protocol=data(stamp["protocol"]), design=data(design))
-    blocks = (*common.version(stamp), decisions(table), Paragraph(common.assumed_words(stamp)))
-    meant = Section("definitions", text(_("Definitions")), (Paragraph(explained(table)),), detail=True)
+    # The columns do not show this, and the decisions are wrong without it.
+    assumes = [Paragraph(text(table.attrs["assumes"]))] if "assumes" in table.attrs else []
+    blocks = (*common.version(stamp), *assumes, decisions(table), Paragraph(common.assumed_words(stamp)))
+    meant = Section("definitions", text(_("Definitions")), (Paragraph(text(table.attrs["note"])),), detail=True)
     return Page(title, blocks, (meant, common.rules(stamp), common.assumptions(stamp)))
 
 
 def explained(table: pd.DataFrame) -> Text:
-    """Return what the entries of a decision table mean."""
-    return text(table.attrs["note"])
+    """Return what a decision table supposes, and what its entries mean."""
+    return text(" ".join(table.attrs[name] for name in ("assumes", "note") if name in table.attrs))
 
 
 def decisions(found: pd.DataFrame, caption: Text = ()) -> Table:

@@ -101,7 +101,7 @@ def _basis(found: Waiting) -> Text:
     """Return the curve or the DLT rates, and the distribution of the days to DLT, in few words."""
     if found.by_courses:
         return text(_("the design's own hazard per infusion, further infusions as planned"))
-    onset = _onset(found)
+    onset = _("by the weights of the design") if found.weights else _onset(found)
     if found.rates:
         rates = ", ".join(percent(rate, 0) for rate in found.rates)
         return filled(_("a DLT rate of {rates} at every dose, days to DLT {onset}"), rates=rates, onset=onset)
@@ -233,7 +233,12 @@ def _rests_on(found: Waiting) -> list[Text]:
     words = _("Days to DLT: {onset}, as stated in the protocol.")
     if found.onset_assumed:
         words = _("Days to DLT: {onset}, an assumption, as no record states it.")
-    lines.append(filled(words, onset=_onset(found)))
+    if found.weights:
+        words = _(
+            "Days to DLT: by the design's own weights, which its decisions rest on: {weights}. The days to DLT of the protocol "
+            "({onset}) are those of the calendar, and are not used here."
+        )
+    lines.append(filled(words, onset=_onset(found), weights=found.weights))
     words = _(
         "A pending patient with DLT rate p and weight w has the likelihood 1 - w p; a DLT between weights w and v has probability "
         "p (v - w) / (1 - w p), multiplied over the patients before the mean over the posterior is taken. On each date the design "
