@@ -32,14 +32,21 @@ DESIGNS |= {
     "tite-boin-1": {"kind": "tite-boin", "cohort_size": 1, "max_n": 10},
     "tite-crm": {"kind": "tite-crm", "skeleton": (0.1, 0.25, 0.4), "safety_cutoff": 0.9, "max_n": 12},
 }
+# With a model, on complete data.
+MODELS = {
+    "crm": {"kind": "crm", "skeleton": (0.1, 0.25, 0.4), "safety_cutoff": 0.9, "max_n": 12},
+    "blrm": {"kind": "blrm", "prior": {"mean": [-2.2, 0.0], "sd": [2.0, 1.0]}, "max_n": 12},
+}
 ONE_BY_ONE = ("rolling-6", "tite-boin-1", "tite-crm")
 # What `next` and the calendar do with patients who leave is compared for these.
 LEAVING = ("3+3", "boin", "rolling-6", "tite-boin-1", "tite-crm")
+# Patients who leave are replaced and have a weight.
+WEIGHING = ("crm", "blrm", "tite-crm")
 
 
 def protocol(design, rules, accrual, **more):
     table = dsf.load_protocol(ROOT / "configs/nct05962762.toml").model_dump(exclude_unset=True)
-    table |= {"designs": {design: DESIGNS[design]}, "curves": {}, "assumed": {}, "scenarios": {"A": [0.1, 0.2, 0.3]}}
+    table |= {"designs": {design: (DESIGNS | MODELS)[design]}, "curves": {}, "assumed": {}, "scenarios": {"A": [0.1, 0.2, 0.3]}}
     table["treatment"] = {"infusion_days": [1], "dlt_window_days": 28, **SETTINGS[rules]}
     table["accrual"] = ACCRUAL[accrual]
     table.pop("borrowing", None)
@@ -137,7 +144,7 @@ class Course:
                 if not self.news(number, now, found.proposal.until):
                     # Without a DLT a rolling design goes on on this day; one that waits for complete data may be certain before.
                     # A start may be delayed further by the rules on starts.
-                    rolling = found.binding not in ("3+3", "boin")
+                    rolling = found.binding not in ("3+3", "boin", *MODELS)
                     settled = self.asked(number, (found.proposal.until - day(BEGIN)).days)
                     assert settled.proposal.action != "wait", where
                     if rolling:
@@ -178,6 +185,14 @@ def replay(design, rules, accrual, trials, seed, **more):
 @pytest.mark.parametrize(("design", "seed"), [*((name, 8) for name in LEAVING), ("boin", 7)])
 def test_trial_with_patients_who_leave_is_decided_by_next_as_by_the_calendar(design, seed):
     assert replay(design, "as-written", "fixed", 1, seed, discontinuation={"dropout": 0.3}) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("design", WEIGHING)
+def test_trial_with_weights_is_decided_by_next_as_by_the_calendar(design):
+    trials = 2 if design in MODELS else 1
+    given = {"discontinuation": {"dropout": 0.4}, "evaluability": {"dropout": "weight"}}
+    assert replay(design, "as-written", "fixed", trials, 8, **given) == len(TRUTHS) * trials
 
 
 @pytest.mark.slow

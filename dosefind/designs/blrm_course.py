@@ -98,6 +98,10 @@ class CourseBLRM(BLRM):
         """Return the same design: patients who left are included as far as they were followed up."""
         return self
 
+    def with_weights(self, weights: Sequence[float]) -> Self:
+        """Return the same design, as `with_weighted`."""
+        return self
+
     def propose(self, states: States) -> Proposal:
         found = super().propose(states)
         if not self.completed_below:
