@@ -32,6 +32,7 @@ N, Y = (3, 3, 2), (0, 1, 1)
 LEFT = (Weighted(1, 12 / 28), Weighted(1, 0.0), Weighted(3, 0.75))
 WEIGHTS = {"crm": {"kind": "crm", "skeleton": SKELETON}, "blrm": {"kind": "blrm"}}
 WEIGHTS |= {"tite-crm": {"kind": "tite-crm", "skeleton": SKELETON}}
+ROWS = 20
 RATES = Rates(np.array([[0.1, 0.25, 0.4]]))
 
 
@@ -210,6 +211,15 @@ def test_a_patient_who_left_keeps_the_share_followed():
     assert replaced.weighted == ()
 
 
+def test_patient_alone_in_a_cohort_outside_the_escalation_has_a_weight():
+    """What is known of a patient does not depend on the reading of the cohorts."""
+    alone = patient("P8", 3, 82, last_contact=103, discontinued=103, reason="withdrawal", dlt=False)
+    evaluated = dsf.evaluate(trial(*six().patients, alone, last=120), weighted_protocol(), as_of=day(120))
+    without = evaluated.with_members(evaluated.members[:-1])
+    assert evaluated.members[-1].subjects == ("P8",)
+    assert without.weighted == evaluated.weighted == (Weighted(1, 12 / 28, 3), Weighted(3, 21 / 28, 0))
+
+
 def test_named_replacement_leaves_the_weight():
     people = [replace(one, replaces="P3") if one.subject == "P4" else one for one in six().patients]
     evaluated = dsf.evaluate(trial(*people, last=80), weighted_protocol(), as_of=day(79))
@@ -384,25 +394,25 @@ DESIGNS = {
 def test_states_of_a_batch_are_decided_as_one_trial_with_the_same_weights(name):
     """Each state by its own patients who left, against the design told of these patients."""
     rng, design, weights = np.random.default_rng(5), DESIGNS[name], (0.1, 0.4, 0.8)
-    n = rng.integers(0, 4, (60, 3)).astype(COUNT)
+    n = rng.integers(0, 4, (ROWS, 3)).astype(COUNT)
     n[:, 0] += 1
     y = rng.binomial(n, 0.3).astype(COUNT)
-    in_part = rng.integers(0, 2, (60, 9)).astype(COUNT)
-    in_part[:10] = 0
+    in_part = rng.integers(0, 2, (ROWS, 9)).astype(COUNT)
+    in_part[:4] = 0
     last = 2 - np.argmax((n > 0)[:, ::-1], axis=1)
-    at = np.arange(60), last
+    at = np.arange(ROWS), last
     cohorts = np.minimum(n.sum(axis=1), 3).astype(COUNT)
-    states = States(n, y, last.astype(COUNT), n[at], y[at], cohorts, np.zeros((60, 0), COUNT), in_part=in_part)
+    states = States(n, y, last.astype(COUNT), n[at], y[at], cohorts, np.zeros((ROWS, 0), COUNT), in_part=in_part)
     if design.reads == "follow-up":
         # The first patient without a DLT at the lowest dose is pending.
-        pending = np.zeros((60, 3), COUNT)
+        pending = np.zeros((ROWS, 3), COUNT)
         pending[:, 0] = n[:, 0] > y[:, 0]
-        dose, days = np.where(pending[:, :1] > 0, 0, -1).astype(np.int8), rng.integers(0, 28, (60, 1))
-        states = TimedStates(**vars(states), pending=pending, follow_ups=FollowUps(28, dose, days, np.zeros(60, COUNT)))
+        dose, days = np.where(pending[:, :1] > 0, 0, -1).astype(np.int8), rng.integers(0, 28, (ROWS, 1))
+        states = TimedStates(**vars(states), pending=pending, follow_ups=FollowUps(28, dose, days, np.zeros(ROWS, COUNT)))
     batch = design.with_weights(weights)
     for asked in (states, states.grouped()):
         found, chosen = batch.decide(asked), batch.select(asked)
-        for row in range(60):
+        for row in range(ROWS):
             place = np.repeat(np.arange(9), in_part[row])
             own = design.with_weighted([Weighted(int(which) // 3 + 1, weights[which % 3]) for which in place])
             alone = replace(asked.take(slice(row, row + 1)), in_part=None)
