@@ -1,9 +1,9 @@
 """What do the ways to handle patients who drop out without a DLT cost, and what do they select?
 
-NCT05962762 (one infusion, 28 days) with DLT rates of 10%, 25% and 40%, so that the middle dose is the MTD, two candidates per 28 days,
-uniform days to DLT, and 20% of patients without a DLT dropping out by the end of the window, independently of DLTs. Patients who drop
-out are replaced; replaced and read by the model with a weight; counted without a DLT; or counted as DLTs. Designs that count whole
-patients have no weights. Every design treats the same latent patients; every figure has its Monte Carlo standard error.
+NCT05962762 (one infusion, 28 days) with DLT rates of 10%, 25% and 40%, so that the middle dose is the MTD, two candidates per 28
+days, uniform days to DLT, and drop-out with probability 20% by the end of the window, independently of DLTs. Patients who drop out
+without a DLT are replaced; replaced and read by the model with a weight; counted without a DLT; or counted as DLTs. Designs that
+count whole patients have no weights. Every design treats the same latent patients; every figure has its Monte Carlo standard error.
 
 Without --quick the rows are also stored in benchmarks/results/leaving.json, from where the documentation takes its table.
 """
@@ -47,7 +47,7 @@ FIGURES = {
 
 
 def trial(handling: str, models: bool) -> dsf.Trial:
-    """NCT05962762 with this handling of drop-outs, with its designs with a model and TITE-CRM, or those that count whole patients."""
+    """NCT05962762 with this handling of drop-outs: its designs with a model and TITE-CRM, or those that count whole patients."""
     table = dsf.load_trial(ROOT / "configs" / "nct05962762.toml").protocol.model_dump(exclude_unset=True)
     own = table["designs"]
     designs = MODELS | {name: own[name] for name in ("crm", "blrm")} if models else {name: own[name] for name in WHOLE}

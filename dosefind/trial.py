@@ -303,7 +303,8 @@ class States(Shown):
     def grouped(self) -> States:
         """Return the same states, with states that share their counts identified."""
         if self.in_part is not None:
-            _, first, group = np.unique(np.hstack([*self.in_likelihood, *self.more]), axis=0, return_index=True, return_inverse=True)
+            counts = np.hstack([*self.in_likelihood, *self.more])
+            _, first, group = np.unique(counts, axis=0, return_index=True, return_inverse=True)
             return replace(self, groups=(first, group.reshape(-1)))
         key = np.zeros(len(self), np.uint64)
         for dose in range(self.n_doses):

@@ -10,10 +10,11 @@ design that decides with pending outcomes (``reads`` is "pending", "follow-up" o
 start, or at the start of each cohort if it has cohorts. Follow-up is counted in whole days; all infusions are given as planned
 until the patient has a DLT or leaves.
 
-A patient who left and has a weight is replaced, and is in the likelihood of designs with a model by the share of the DLTs that come by
-the day of leaving, as in `dosefind.next_dose`. The likelihood has one more column for each dose and each such weight, so that all
-trials of a batch are still decided at once; equal counts, also of these patients, are evaluated once. A decision costs in proportion
-to the columns: 3 doses and a window of 28 days have up to 84 instead of 3.
+A patient who left and has a weight is replaced, and is in the likelihood of designs with a model by the share of the DLTs that
+come by the day of leaving, as in `dosefind.next_dose`. The likelihood has one more column for each dose and each such weight, so
+that all trials of a batch are still decided at once; equal counts, also of these patients, are evaluated once. 3 doses and a window
+of 28 days have up to 84 columns instead of 3. Of 200 trials, those of TITE-CRM took twice as long as without weights, and those of
+the BLRM about seven times, mostly where cohorts end once decided: each of its many small batches pays for all columns.
 
 Patient j of trial r has the same latent numbers in every design and scenario (and those of `simulate`), so differences are paired.
 """
