@@ -236,6 +236,9 @@ class States(Shown):
     groups : pair of integer arrays or None
         If it is known which states share their counts: the first state of each group, ``(groups,)``, and the group of
         each state, ``(states,)``.
+    in_part : (states, doses * weights) integer array or None
+        Patients who left without a DLT and have a weight, who are not included in ``n``: for each dose in order, their number by
+        weight. For a design that was told the weights (`dosefind.designs.Design.with_weights`).
 
     Examples
     --------
@@ -252,6 +255,7 @@ class States(Shown):
     memory: np.ndarray
     more: tuple[np.ndarray, ...] = ()
     groups: tuple[np.ndarray, np.ndarray] | None = None
+    in_part: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.n)
@@ -270,7 +274,15 @@ class States(Shown):
         """Return the states of the given rows."""
         last, last_n, last_y, cohorts = (column[rows] for column in (self.last, self.last_n, self.last_y, self.cohorts))
         n, y, *more = (by_dose(values, rows) for values in (self.n, self.y, *self.more))
-        return States(n, y, last, last_n, last_y, cohorts, self.memory[rows], tuple(more))
+        in_part = None if self.in_part is None else self.in_part[rows]
+        return States(n, y, last, last_n, last_y, cohorts, self.memory[rows], tuple(more), in_part=in_part)
+
+    @property
+    def in_likelihood(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return n and y, each followed by columns for the patients with a weight if there can be any."""
+        if self.in_part is None:
+            return self.n, self.y
+        return np.hstack([self.n, self.in_part]), np.hstack([self.y, np.zeros_like(self.in_part)])
 
     def here(self, values: np.ndarray) -> np.ndarray:
         """Return the column of ``values`` (states, doses) at each state's latest dose, dose 1 before the first cohort."""
@@ -281,14 +293,19 @@ class States(Shown):
         return values[np.arange(len(self)), np.maximum(dose, 0)]
 
     def by_counts(self, function: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-        """Return the results of a costly function of n and y, computed once for states known to share their counts."""
+        """Return the results of a costly function of `in_likelihood`, computed once for states known to share their counts."""
+        n, y = self.in_likelihood
         if self.groups is None:
-            return function(self.n, self.y)
+            return function(n, y)
         first, group = self.groups
-        return tuple(result[group] for result in function(by_dose(self.n, first), by_dose(self.y, first)))
+        return tuple(result[group] for result in function(by_dose(n, first), by_dose(y, first)))
 
     def grouped(self) -> States:
         """Return the same states, with states that share their counts identified."""
+        if self.in_part is not None:
+            counts = np.hstack([*self.in_likelihood, *self.more])
+            _, first, group = np.unique(counts, axis=0, return_index=True, return_inverse=True)
+            return replace(self, groups=(first, group.reshape(-1)))
         key = np.zeros(len(self), np.uint64)
         for dose in range(self.n_doses):
             key += count_key(np.full(1, dose), self.n[:, dose], self.y[:, dose], *(values[:, dose] for values in self.more))
@@ -357,7 +374,9 @@ class States(Shown):
         y[each, dose] += dlts
         for values, added in zip(further, more, strict=True):
             values[each, dose] += added
-        return States(n, y, dose, size, dlts, self.cohorts[rows] + COUNT(1), self.memory[rows], tuple(further))
+        in_part = None if self.in_part is None else self.in_part[rows]
+        cohorts = self.cohorts[rows] + COUNT(1)
+        return States(n, y, dose, size, dlts, cohorts, self.memory[rows], tuple(further), in_part=in_part)
 
 
 class FollowUps(NamedTuple):

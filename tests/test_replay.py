@@ -33,6 +33,11 @@ DESIGNS |= {
     "tite-crm": {"kind": "tite-crm", "skeleton": (0.1, 0.25, 0.4), "safety_cutoff": 0.9, "max_n": 12},
 }
 DESIGNS["tite-crm-1"] = DESIGNS["tite-crm"] | {"cohort_size": 1}
+# With a model, on complete data.
+MODELS = {
+    "crm": {"kind": "crm", "skeleton": (0.1, 0.25, 0.4), "safety_cutoff": 0.9, "max_n": 12},
+    "blrm": {"kind": "blrm", "prior": {"mean": [-2.2, 0.0], "sd": [2.0, 1.0]}, "max_n": 12},
+}
 ONE_BY_ONE = ("rolling-6", "tite-boin-1", "tite-crm-1")
 # What `next` and the calendar do with patients who leave is compared for these.
 LEAVING = ("3+3", "boin", "rolling-6", "tite-boin-1", "tite-crm-1")
@@ -40,7 +45,7 @@ LEAVING = ("3+3", "boin", "rolling-6", "tite-boin-1", "tite-crm-1")
 
 def protocol(design, rules, accrual, **more):
     table = dsf.load_protocol(ROOT / "configs/nct05962762.toml").model_dump(exclude_unset=True)
-    table |= {"designs": {design: DESIGNS[design]}, "curves": {}, "assumed": {}, "scenarios": {"A": [0.1, 0.2, 0.3]}}
+    table |= {"designs": {design: (DESIGNS | MODELS)[design]}, "curves": {}, "assumed": {}, "scenarios": {"A": [0.1, 0.2, 0.3]}}
     table["treatment"] = {"infusion_days": [1], "dlt_window_days": 28, **SETTINGS[rules]}
     table["accrual"] = ACCRUAL[accrual]
     table.pop("borrowing", None)
@@ -138,7 +143,7 @@ class Course:
                 if not self.news(number, now, found.proposal.until):
                     # Without a DLT a rolling design goes on on this day; one that waits for complete data may be certain before.
                     # A start may be delayed further by the rules on starts.
-                    rolling = found.binding not in ("3+3", "boin")
+                    rolling = found.binding not in ("3+3", "boin", *MODELS)
                     settled = self.asked(number, (found.proposal.until - day(BEGIN)).days)
                     assert settled.proposal.action != "wait", where
                     if rolling:
@@ -179,6 +184,20 @@ def replay(design, rules, accrual, trials, seed, **more):
 @pytest.mark.parametrize(("design", "seed"), [*((name, 8) for name in LEAVING), ("boin", 7)])
 def test_trial_with_patients_who_leave_is_decided_by_next_as_by_the_calendar(design, seed):
     assert replay(design, "as-written", "fixed", 1, seed, discontinuation={"dropout": 0.3}) == 2
+
+
+# With TITE-CRM, a patient was still pending at decisions before the day of leaving, and some left alone in a cohort.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("design", "rules", "seed"), [("crm", "as-written", 21), ("blrm", "overlap", 6), ("tite-crm-1", "overlap", 9)]
+)
+def test_trial_with_weights_is_decided_by_next_as_by_the_calendar(design, rules, seed):
+    given = {
+        "discontinuation": {"dropout": 0.3, "progression": 0.2},
+        "evaluability": {"dropout": "weight", "progression": "weight"},
+        "onset": {"kind": "weibull", "late": 0.7},
+    }
+    assert replay(design, rules, "fixed", 1, seed, **given) == len(TRUTHS)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 
 import dosefind as dsf
 from dosefind.config import Trial
-from dosefind.designs import BLRM, BOIN, CRM
+from dosefind.designs import BLRM, BOIN, CRM, TITECRM
 from dosefind.models import Logistic2, Power
 from dosefind.operating.calendar import Clock, run
 from dosefind.outcomes import Rates
@@ -18,7 +18,7 @@ from dosefind.posterior.pending import Followed, predicted
 from dosefind.tasks.analysis import analyze
 from dosefind.tasks.sensitivity import sensitivity
 from dosefind.timing import Accrual, Discontinuation, Onset
-from dosefind.trial import Administered, States, Weighted
+from dosefind.trial import COUNT, Administered, FollowUps, States, TimedStates, Weighted
 
 from .made_up import day, patient, protocol, trial
 from .peers import numbers, published, table
@@ -31,6 +31,9 @@ DOSES, REFERENCE, HIGH = (1.0, 3.0, 5.0), 3.0, 0.33
 N, Y = (3, 3, 2), (0, 1, 1)
 LEFT = (Weighted(1, 12 / 28), Weighted(1, 0.0), Weighted(3, 0.75))
 WEIGHTS = {"crm": {"kind": "crm", "skeleton": SKELETON}, "blrm": {"kind": "blrm"}}
+WEIGHTS |= {"tite-crm": {"kind": "tite-crm", "skeleton": SKELETON}}
+ROWS = 20
+RATES = Rates(np.array([[0.1, 0.25, 0.4]]))
 
 
 def weighted_protocol(designs=("crm", "blrm"), **changed):
@@ -208,6 +211,15 @@ def test_a_patient_who_left_keeps_the_share_followed():
     assert replaced.weighted == ()
 
 
+def test_patient_alone_in_a_cohort_outside_the_escalation_has_a_weight():
+    """What is known of a patient does not depend on the reading of the cohorts."""
+    alone = patient("P8", 3, 82, last_contact=103, discontinued=103, reason="withdrawal", dlt=False)
+    evaluated = dsf.evaluate(trial(*six().patients, alone, last=120), weighted_protocol(), as_of=day(120))
+    without = evaluated.with_members(evaluated.members[:-1])
+    assert evaluated.members[-1].subjects == ("P8",)
+    assert without.weighted == evaluated.weighted == (Weighted(1, 12 / 28, 3), Weighted(3, 21 / 28, 0))
+
+
 def test_named_replacement_leaves_the_weight():
     people = [replace(one, replaces="P3") if one.subject == "P4" else one for one in six().patients]
     evaluated = dsf.evaluate(trial(*people, last=80), weighted_protocol(), as_of=day(79))
@@ -363,12 +375,117 @@ def test_sampling_refuses_weights():
         analyze(weighted_protocol(), "1NNN 2NNN", weighted=[Weighted(1, 0.5)], engine="nuts")
 
 
-def test_a_calendar_refuses_weights_if_patients_leave():
-    given = {"accrual": {"per_28_days": 1.0}}
-    Clock.of(weighted_protocol(**given))
-    with pytest.raises(dsf.InputError) as refused:
-        Clock.of(weighted_protocol(**given, discontinuation={"dropout": 0.2}))
-    assert refused.value.problems[0].where == "evaluability.dropout"
+def test_whole_patient_designs_have_no_weights_in_a_batch():
+    with pytest.raises(dsf.InputError, match=r"weights.*counts whole patients"):
+        BOIN(target=0.25).with_weights((0.5,))
+
+
+# On a calendar ----------------------------------------------------------------------------------------------------------
+
+DESIGNS = {
+    "crm": CRM(skeleton=SKELETON, target=0.25, max_n=12),
+    "crm, mean": CRM(skeleton=SKELETON, target=0.25, max_n=12, recommend="mean", safety_cutoff=0.8, final="tried"),
+    "blrm": BLRM(doses=DOSES, reference=REFERENCE, prior=PRIOR, interval=(0.16, HIGH), target=0.25, max_n=12),
+    "tite-crm": TITECRM(skeleton=SKELETON, target=0.25, max_n=12, window_days=28, safety_cutoff=0.9),
+}
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_states_of_a_batch_are_decided_as_one_trial_with_the_same_weights(name):
+    """Each state by its own patients who left, against the design told of these patients."""
+    rng, design, weights = np.random.default_rng(5), DESIGNS[name], (0.1, 0.4, 0.8)
+    n = rng.integers(0, 4, (ROWS, 3)).astype(COUNT)
+    n[:, 0] += 1
+    y = rng.binomial(n, 0.3).astype(COUNT)
+    in_part = rng.integers(0, 2, (ROWS, 9)).astype(COUNT)
+    in_part[:4] = 0
+    last = 2 - np.argmax((n > 0)[:, ::-1], axis=1)
+    at = np.arange(ROWS), last
+    cohorts = np.minimum(n.sum(axis=1), 3).astype(COUNT)
+    states = States(n, y, last.astype(COUNT), n[at], y[at], cohorts, np.zeros((ROWS, 0), COUNT), in_part=in_part)
+    if design.reads == "follow-up":
+        # The first patient without a DLT at the lowest dose is pending.
+        pending = np.zeros((ROWS, 3), COUNT)
+        pending[:, 0] = n[:, 0] > y[:, 0]
+        dose, days = np.where(pending[:, :1] > 0, 0, -1).astype(np.int8), rng.integers(0, 28, (ROWS, 1))
+        states = TimedStates(**vars(states), pending=pending, follow_ups=FollowUps(28, dose, days, np.zeros(ROWS, COUNT)))
+    batch = design.with_weights(weights)
+    for asked in (states, states.grouped()):
+        found, chosen = batch.decide(asked), batch.select(asked)
+        for row in range(ROWS):
+            place = np.repeat(np.arange(9), in_part[row])
+            own = design.with_weighted([Weighted(int(which) // 3 + 1, weights[which % 3]) for which in place])
+            alone = replace(asked.take(slice(row, row + 1)), in_part=None)
+            single, selected = own.decide(alone), own.select(alone)
+            assert (found.dose[row], found.reason[row], found.size[row]) == (single.dose[0], single.reason[0], single.size[0])
+            assert (chosen.dose[row], chosen.not_reached[row]) == (selected.dose[0], selected.not_reached[0])
+    # Patients who left change some decisions: the test sees them.
+    plain = design.decide(replace(states, in_part=None))
+    assert (plain.dose != batch.decide(states).dose).any()
+
+
+@pytest.mark.parametrize("name", ["crm", "tite-crm"])
+def test_weights_change_nothing_if_nobody_leaves(name):
+    rules = weighted_protocol((name,), accrual={"per_28_days": 2.0}, discontinuation={"dropout": 0.0})
+    plain = Clock.of(rules.model_copy(update={"evaluability": protocol().evaluability}))
+    clock = Clock.of(rules)
+    assert (clock.dropout, plain.dropout) == ("weight", "not-evaluable")
+    made, without = (run(Trial.of(rules).designs[name], RATES, at, 40, 1) for at in (clock, plain))
+    for field_ in ("days", "starts", "doses", "known", "dlt", "decisions", "bold"):
+        assert np.array_equal(getattr(made, field_), getattr(without, field_))
+    assert np.array_equal(made.ended.choice, without.ended.choice)
+
+
+@pytest.mark.parametrize("onset", [Onset(), Onset(kind="weibull", late=0.8), Onset(kind="piecewise", parts=(0.0, 0.3, 0.7))])
+def test_weight_on_a_calendar_is_that_of_real_patients(onset):
+    given = onset.model_dump(exclude_unset=True)
+    rules = weighted_protocol(onset=given, accrual={"per_28_days": 2.0}, discontinuation={"dropout": 0.2})
+    (left,) = dsf.evaluate(six(), rules, as_of=day(79)).weighted
+    # P3 left after 12 days.
+    assert Clock.of(rules).weights[12] == pytest.approx(left.weight, abs=1e-12)
+    assert Clock.of(rules).weights[12] == pytest.approx(float(onset.share(12, 0.25, 28)), abs=1e-12)
+
+
+def test_final_selection_reads_the_weights_of_patients_who_left():
+    """Of each simulated trial, the design told of the patients who left, by the days of its calendar."""
+    rules = weighted_protocol(("crm",), accrual={"per_28_days": 2.0}, discontinuation={"dropout": 0.5})
+    design, clock = Trial.of(rules).designs["crm"], Clock.of(rules)
+    made = run(design, RATES, clock, 30, 2)
+    followed = made.known - made.starts
+    left = (made.doses >= 0) & ~made.dlt & (followed < 28)
+    assert np.array_equal(left.sum(axis=1), made.lost)
+    differs = 0
+    for row in range(30):
+        patients = [Weighted(int(made.doses[row, at]) + 1, followed[row, at] / 28) for at in np.flatnonzero(left[row])]
+        ended = States.counts(made.ended.n[row], made.ended.y[row])
+        assert design.with_weighted(patients).select(ended).dose[0] == made.ended.choice[row]
+        differs += design.select(ended).dose[0] != made.ended.choice[row]
+    assert differs > 0
+
+
+def test_estimate_with_weights_is_less_biased_than_with_replacement():
+    """Maximum likelihood at one dose with a true DLT rate of 25%, of which 30% leave: about 28.6% if they are replaced only."""
+    design = CRM(skeleton=(0.25,), target=0.25, max_n=30, cohort_size=30)
+    clock = leaving(28, discontinuation=Discontinuation(dropout=0.3), dropout="weight", accrual=Accrual(process="always"))
+    made = run(design, Rates(np.array([[0.25]])), clock, 600, 3)
+    followed = made.known - made.starts
+    in_part = np.where((made.doses >= 0) & ~made.dlt & (followed < 28), followed / 28, 0.0)
+    y = made.ended.y[:, 0]
+    assert (made.ended.n[:, 0] == 30).all()
+    p = np.linspace(0.0005, 0.9995, 1000)
+    # Log likelihood of each trial at each rate.
+    whole = y[:, None] * np.log(p) + (30 - y[:, None]) * np.log1p(-p)
+    found = whole + sum(np.log1p(-weight[:, None] * p) for weight in in_part.T)
+    estimates = {"weight": p[found.argmax(axis=1)], "replaced": p[whole.argmax(axis=1)]}
+    bias = {name: values.mean() - 0.25 for name, values in estimates.items()}
+    error = {name: values.std() / np.sqrt(600) for name, values in estimates.items()}
+    evaluable, rate = (values[0] for values in clock.as_counted(np.array([0.25])))
+    assert evaluable < 0.75
+    assert abs(bias["replaced"] - (rate - 0.25)) < 3.3 * error["replaced"]
+    assert abs(bias["weight"]) < 3.3 * error["weight"]
+    # The two come from the same trials: the error of their difference is that of the pairs.
+    apart = estimates["replaced"] - estimates["weight"]
+    assert apart.mean() > 10 * apart.std() / np.sqrt(600)
 
 
 # The bias of replacing --------------------------------------------------------------------------------------------------

@@ -420,6 +420,24 @@ class Design(Settings, ABC):
             raise InputError(Problem("weighted", [tuple(patient) for patient in weighted], f"{self.title} counts whole patients"))
         return self
 
+    def with_weights(self, weights: Sequence[float]) -> Self:
+        """Return the design for a batch of trials in which patients who left without a DLT have one of the stated weights.
+
+        Each state then says how many of them there are (`dosefind.trial.States.in_part`). A decision is that of `with_weighted`
+        with the same patients.
+
+        Parameters
+        ----------
+        weights
+            Weights above 0 and at most 1, different from each other.
+
+        Raises
+        ------
+        InputError
+            If the design counts whole patients.
+        """
+        raise InputError(Problem("weights", list(weights), f"{self.title} counts whole patients"))
+
     @property
     def goes_on_until_dlt(self) -> bool:
         """Return whether a design that decides with pending outcomes never suspends accrual or stops unless there is a DLT."""

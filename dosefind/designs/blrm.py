@@ -226,10 +226,10 @@ class BLRM(ModelBased):
 
     def _settled(self, at: AtAmounts, n: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the same values, using administered doses in counts that include patients with other amounts, and weights."""
-        included = at.includes(n, y)
+        included, levels = at.includes(n, y), len(self.doses)
         moved = self._quadrature_of(at.extended)
-        values = np.empty((len(n), (len(self.doses) + 1) * (2 if self.choose == "target" else 1)))
-        values[~included] = self._quadrature.settle(n[~included], y[~included], self._decided)
+        values = np.empty((len(n), (levels + 1) * (2 if self.choose == "target" else 1)))
+        values[~included] = self._quadrature.settle(n[~included, :levels], y[~included, :levels], self._decided)
         values[included] = moved.settle(*at.counts(n[included], y[included]), self._decided)
         return values
 

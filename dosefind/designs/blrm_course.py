@@ -104,6 +104,10 @@ class CourseBLRM(BLRM):
         why = "after a DLT the next higher dose may be closed, and patients are then treated at the current dose or below"
         return super().exceptions() | {"still waits with a DLT": why}
 
+    def with_weights(self, weights: Sequence[float]) -> Self:
+        """Return the same design, as `with_weighted`."""
+        return self
+
     def propose(self, states: States) -> Proposal:
         found = super().propose(states)
         if not self.completed_below:

@@ -180,12 +180,13 @@ class CRM(ModelBased):
         return Proposal(dose, {"too_toxic": too_toxic}, admissible)
 
     def conclude(self, states: States) -> Selection:
-        best, too_toxic, beyond_top = self._evaluate(states.n, states.y)
+        n, y = states.in_likelihood
+        best, too_toxic, beyond_top = self._evaluate(n, y)
         if self.final == "tried":
             tried = states.n > 0
             rows = np.flatnonzero(~tried[np.arange(len(states)), best])
             if len(rows):
-                best[rows] = self._nearest_tried(states.n[rows], states.y[rows], tried[rows])
+                best[rows] = self._nearest_tried(n[rows], y[rows], tried[rows])
         return Selection(np.where(too_toxic, -1, best), beyond_top)
 
     def because(self, state: States, beside: Beside | None = None) -> str:
@@ -343,7 +344,7 @@ class CRM(ModelBased):
 
     def _expected(self, states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the values that a report shows, their errors and the log evidence."""
-        return self._moments.expect(*self._read(states.n, states.y))
+        return self._moments.expect(*self._read(*states.in_likelihood))
 
     def _evaluate(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the closest dose, whether the lowest exceeds the safety limit, and whether the rule would exceed the top dose.

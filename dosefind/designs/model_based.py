@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -11,6 +14,7 @@ from pydantic import PrivateAttr
 
 from ..models import Curve
 from ..posterior.administered import AtAmounts, at_amounts
+from ..posterior.weighted import PartlyFollowed
 from ..protocol import FromTrial
 from ..trial import Administered, States, Weighted
 from ..words import _
@@ -18,6 +22,32 @@ from .base import Design, Flag, Probability, Proposal
 from .rules import at_least
 
 __all__ = ["ModelBased"]
+
+
+@dataclass(frozen=True)
+class _InBatch(AtAmounts):
+    """A curve, and the weights of patients who left in a batch of states, whose counts by dose are followed by these patients.
+
+    Attributes
+    ----------
+    weights
+        The weights that they can have.
+    """
+
+    weights: tuple[float, ...] = ()
+
+    @cached_property
+    def extended(self) -> Curve:
+        return PartlyFollowed(curve=self.curve, shares=tuple(product(range(self.curve.n_doses), self.weights)))
+
+    def counts(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # Counts by dose alone are those of states in which nobody left.
+        further = np.zeros((*n.shape[:-1], self.curve.n_doses * (len(self.weights) + 1) - n.shape[-1]), n.dtype)
+        return np.concatenate([n, further], axis=-1), np.concatenate([y, further], axis=-1)
+
+    def includes(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return whether any of these patients is among the counts."""
+        return n[..., self.curve.n_doses :].any(axis=-1)
 
 
 class ModelBased(Design):
@@ -57,6 +87,9 @@ class ModelBased(Design):
     def with_weighted(self, weighted: Sequence[Weighted]) -> Self:
         return self._with(at_amounts(self.curve, self._at_amounts.administered if self._at_amounts else (), weighted))
 
+    def with_weights(self, weights: Sequence[float]) -> Self:
+        return self._with(_InBatch(self.curve, weights=tuple(weights)))
+
     def _with(self, found: AtAmounts | None) -> Self:
         if found == self._at_amounts:
             return self
@@ -66,7 +99,11 @@ class ModelBased(Design):
 
     def with_settings(self, **changes: Any) -> Self:
         changed, at = super().with_settings(**changes), self._at_amounts
-        return changed if at is None else changed.with_administered(at.administered).with_weighted(at.weighted)
+        if at is None:
+            return changed
+        if isinstance(at, _InBatch):
+            return changed.with_weights(at.weights)
+        return changed.with_administered(at.administered).with_weighted(at.weighted)
 
     def ceiling(self, states: States) -> np.ndarray:
         """Return the highest dose index that each state may use next, ``(states,)``."""

@@ -190,8 +190,9 @@ class TITECRM(CRM):
         if len(rows) == len(states):
             return found
         others = np.flatnonzero((partly < 0).all(axis=1))
+        all_n, all_y = states.in_likelihood
         answers = []
-        for own, other in zip(found, self._evaluate(states.n[others], states.y[others]), strict=True):
+        for own, other in zip(found, self._evaluate(all_n[others], all_y[others]), strict=True):
             answer = np.empty(len(states), own.dtype)
             answer[rows], answer[others] = own, other
             answers.append(answer)
@@ -218,7 +219,7 @@ class TITECRM(CRM):
         assert isinstance(states, TimedStates)
         assert states.follow_ups is not None
         dose, days = partly[rows].astype(np.intp), states.follow_ups.days[rows]
-        n, y = (values.copy() for values in self._read(states.n[rows], states.y[rows]))
+        n, y = (values.copy() for values in self._read(*(values[rows] for values in states.in_likelihood)))
         for level in range(len(self.levels)):
             n[:, level] -= (dose == level).sum(axis=1).astype(n.dtype)
         return n, y, dose, days

@@ -599,6 +599,16 @@ class Evaluated(Shown):
             counted[group.level] = counted.get(group.level, 0) + sum(status.counts for status in statuses)
             weights = (status.weight for status in statuses if status.has_weight)
             found += [Weighted(group.level, weight, counted[group.level]) for weight in weights if weight is not None]
+        # A cohort without evaluable patients can be in no reading of the escalation; its follow-up is known all the same.
+        grouped = {subject for group in (*self.others, *self.members) for subject in group.subjects}
+        before: dict[int, int] = {}
+        for status in self.statuses:
+            if status.level is None:
+                continue
+            if status.subject in grouped:
+                before[status.level] = before.get(status.level, 0) + status.counts
+            elif status.has_weight and status.weight is not None:
+                found.append(Weighted(status.level, status.weight, before.get(status.level, 0)))
         return tuple(found)
 
     @property

@@ -10,6 +10,12 @@ design that decides with pending outcomes (``reads`` is "pending", "follow-up" o
 start, or at the start of each cohort if it has cohorts. Follow-up is counted in whole days; all infusions are given as planned
 until the patient has a DLT or leaves.
 
+A patient who left and has a weight is replaced, and is in the likelihood of designs with a model by the share of the DLTs that
+come by the day of leaving, as in `dosefind.next_dose`. The likelihood has one more column for each dose and each such weight, so
+that all trials of a batch are still decided at once; equal counts, also of these patients, are evaluated once. 3 doses and a window
+of 28 days have up to 84 columns instead of 3. Of 200 trials, those of TITE-CRM took twice as long as without weights, and those of
+the BLRM about seven times, mostly where cohorts end once decided: each of its many small batches pays for all columns.
+
 Patient j of trial r has the same latent numbers in every design and scenario (and those of `simulate`), so differences are paired.
 """
 
@@ -40,7 +46,7 @@ __all__ = ["Clock", "TimedTrials", "run"]
 # Streams of random numbers beside that of the DLTs, which has no number.
 _TIME, _GAP, _DROPOUT, _PROGRESSION = 2, 3, 4, 5
 Cause = Literal["dropout", "progression"]
-Ending = Literal["not-evaluable", "no-dlt", "dlt"]
+Ending = Literal["not-evaluable", "no-dlt", "dlt", "weight"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,10 @@ class Clock:
     discontinuation
         Probability of discontinuation, by cause.
     dropout, progression
-        Handling of patients without a DLT who discontinue, by cause.
+        Handling of patients without a DLT who discontinue, by cause; with "weight" they are replaced, and designs with a model
+        read the part of the window that they were followed.
+    target
+        Target DLT rate, at which a distribution of days to DLT that depends on the DLT rate gives the weights.
     gates
         Conditions for escalation by designs that decide with pending outcomes.
     cohorts
@@ -76,6 +85,7 @@ class Clock:
     discontinuation: Discontinuation = field(default_factory=Discontinuation)
     dropout: Ending = "not-evaluable"
     progression: Ending = "not-evaluable"
+    target: float = 0.25
     gates: Gates = field(default_factory=Gates)
     cohorts: Literal["complete", "until-decided"] = "complete"
 
@@ -90,22 +100,14 @@ class Clock:
         """
         if protocol.accrual is None:
             raise InputError(Problem("accrual", None, "required for a calendar: state how candidates arrive"))
-        discontinuation, rules = protocol.discontinuation or Discontinuation(), protocol.evaluability
-        allowed = "must be 'not-evaluable', 'no-dlt' or 'dlt' for a calendar with {cause}: simulated trials count whole patients"
-        if problems := [
-            Problem(f"evaluability.{cause}", "weight", allowed.format(cause=f"discontinuation.{cause} = {chance:g}"))
-            for cause in rules.weighs
-            if (chance := getattr(discontinuation, cause)) > 0
-        ]:
-            raise InputError(problems)
         return cls(
             treatment=protocol.treatment,
             accrual=protocol.accrual,
             onset=protocol.days_to_dlt,
-            discontinuation=discontinuation,
-            # A cause with probability 0 has no effect.
-            dropout="not-evaluable" if rules.dropout == "weight" else rules.dropout,
-            progression="not-evaluable" if rules.progression == "weight" else rules.progression,
+            discontinuation=protocol.discontinuation or Discontinuation(),
+            dropout=protocol.evaluability.dropout,
+            progression=protocol.evaluability.progression,
+            target=protocol.target.rate,
             gates=protocol.gates or Gates(),
             cohorts=cohorts,
         )
@@ -118,6 +120,11 @@ class Clock:
     def discontinuation_possible(self) -> bool:
         """Return whether patients can leave."""
         return self.discontinuation.dropout > 0 or self.discontinuation.progression > 0
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Return the weight of a patient who left after each number of days, from day 0 to the end of the window."""
+        return self.onset.share(np.arange(self.window + 1), self.target, self.window)
 
     def at_rate(self, per_28_days: float) -> Self:
         """Return the same clock at another accrual rate."""
@@ -152,10 +159,10 @@ class Clock:
         stays = np.exp(-total * (days - 1) / self.window)
         reached = self.onset.share(np.append(0, days), rates[..., None], self.window)
         toxic, free = rates * (np.diff(reached, axis=-1) @ stays), (1 - rates) * stays[-1]
-        handled = {"not-evaluable": 0.0, "no-dlt": 0.0, "dlt": 0.0}
+        handled = {"not-evaluable": 0.0, "no-dlt": 0.0, "dlt": 0.0, "weight": 0.0}
         for cause, hazard in hazards.items():
             handled[getattr(self, cause)] += hazard / total
-        evaluable = 1 - handled["not-evaluable"] * (1 - toxic - free)
+        evaluable = 1 - (handled["not-evaluable"] + handled["weight"]) * (1 - toxic - free)
         return evaluable, (toxic + handled["dlt"] * (1 - toxic - free)) / evaluable
 
     def overlapping(self) -> Self:
@@ -227,9 +234,9 @@ _ROOM = 4
 # Candidates whose arrivals are drawn at first.
 _CANDIDATES = 16
 # Outcome of a patient, in `_Rows.kind`.
-_NONE, _DLT, _COMPLETE, _LOST = 0, 1, 2, 3
+_NONE, _DLT, _COMPLETE, _LOST, _WEIGHTED = 0, 1, 2, 3, 4
 _EMPTY = {"start": NEVER, "dose": NO_DOSE, "known": NEVER, "kind": _NONE, "queue": NEVER}
-_ENDINGS = {"not-evaluable": _LOST, "no-dlt": _COMPLETE, "dlt": _DLT}
+_ENDINGS = {"not-evaluable": _LOST, "no-dlt": _COMPLETE, "dlt": _DLT, "weight": _WEIGHTED}
 # Answers: more than any cohort's size; no answer yet, and different ones.
 _SIZES, _OPEN, _DIFFER = 4096, -(2**20), -(2**21)
 # Stands for the reason of a trial for which no further candidates come.
@@ -340,6 +347,11 @@ class _Rows:
         return (self.kind == _DLT) | (self.kind == _COMPLETE)
 
     @property
+    def replaced(self) -> np.ndarray:
+        """Return whether each patient is not evaluable, once the outcome is known, (patients, trials)."""
+        return (self.kind == _LOST) | (self.kind == _WEIGHTED)
+
+    @property
     def latest(self) -> np.ndarray:
         """Return the dose index of the latest patient, `NO_DOSE` before the first, (trials,)."""
         return self.dose[np.maximum(self.count - 1, 0), np.arange(len(self))]
@@ -439,7 +451,18 @@ class _Run:
             ("progression", _PROGRESSION, clock.progression),
         )
         self.causes = [cause for cause in causes if getattr(clock.discontinuation, cause[0]) > 0]
-        self.replaces = any(ending == "not-evaluable" for _, _, ending in self.causes)
+        self.replaces = any(ending in ("not-evaluable", "weight") for _, _, ending in self.causes)
+        # Column of the weight of a patient who left after each number of days, -1 for a weight of 0; no days without weights.
+        self.column = np.zeros(0, int)
+        # A design that reads exposure includes the follow-up of such patients in any case.
+        by_weight = design.reads_weights and design.reads != "exposure"
+        if by_weight and any(ending == "weight" for _, _, ending in self.causes):
+            weights = clock.weights
+            different = np.unique(weights[(weights > 0) & (np.arange(len(weights)) < clock.window)])
+            if len(different):
+                self.column = np.where(weights > 0, np.searchsorted(different, weights), -1)
+                self.n_weights = len(different)
+                self.design = design.with_weights(tuple(different.tolist()))
         self.capacity = NEVER if queue == "unlimited" else queue
         self.scenario, self.trial = np.divmod(np.arange(len(truths) * draws.trials), draws.trials)
         self.rows = _Rows.begin(len(self.scenario), design.n_memory)
@@ -474,6 +497,17 @@ class _Run:
         at = [rows.dose == dose for dose in range(self.n_doses)]
         return [np.stack([(there & mask).sum(axis=0, dtype=COUNT) for there in at]).T for mask in masks]
 
+    def _in_part(self, rows: _Rows, left: np.ndarray) -> np.ndarray | None:
+        """Return the patients with a weight among those who left, (trials, doses * weights), if the design reads weights."""
+        if not len(self.column):
+            return None
+        found = np.zeros((len(rows), self.n_doses, self.n_weights), COUNT)
+        patient, trial = np.nonzero(left & (rows.kind == _WEIGHTED))
+        column = self.column[rows.known[patient, trial] - rows.start[patient, trial]]
+        has = column >= 0
+        np.add.at(found, (trial[has], rows.dose[patient[has], trial[has]], column[has]), 1)
+        return found.reshape(len(rows), -1)
+
     def _states(self, rows: _Rows, dlts: np.ndarray, treated: np.ndarray) -> States:
         """Return the states of trials from masks of patients, with the cohort in progress as the latest."""
         own = np.arange(len(rows.start))[:, None] >= rows.since
@@ -486,6 +520,7 @@ class _Run:
             last_y=(own & dlts).sum(axis=0, dtype=COUNT),
             cohorts=rows.cohorts.astype(COUNT),
             memory=rows.memory.T.copy(),
+            in_part=self._in_part(rows, rows.given & rows.seen),
         )
 
     # Designs that wait for complete data ------------------------------------------------------------------------------
@@ -500,7 +535,7 @@ class _Run:
             self._reopen(known)
         own = (patients >= rows.since) & (patients < rows.count)
         # A patient who was lost counts in no cohort and is replaced.
-        members = (own & ~(seen & (rows.kind == _LOST))).sum(axis=0)
+        members = (own & ~(seen & rows.replaced)).sum(axis=0)
         full = (rows.plan >= 0) & (members >= rows.size)
         pending = rows.given & ~seen
         decided = (rows.plan == WAIT) | (full & ~pending.any(axis=0))
@@ -835,6 +870,11 @@ class _Run:
         if finished:
             complete, pending = complete | pending, np.zeros_like(pending)
         treated = dlts | pending | complete
+        left = given & seen
+        if before:
+            # A patient who left counts at once where nobody else in the cohort in progress is evaluable.
+            alone = ~(rows.given & ~given & ~(seen & rows.replaced)).any(axis=0)
+            left |= rows.given & seen & alone
         n, y, still = self._counts(rows, treated, dlts, pending)
         if self.by_cohort:
             own = number >= since
@@ -854,6 +894,7 @@ class _Run:
             last_y=(own & dlts).sum(axis=0, dtype=COUNT),
             cohorts=cohorts.astype(COUNT),
             memory=rows.memory.T.copy(),
+            in_part=self._in_part(rows, left),
             pending=still,
             exposure=self._exposure(rows, given, dlts, pending, n, y, finished) if self.design.reads == "exposure" else None,
             follow_ups=self._follow_ups(rows, dlts, pending, own) if of_follow_up and self.design.reads == "follow-up" else None,
@@ -945,7 +986,7 @@ class _Run:
         rows = self.rows
         given, seen, level = rows.given, rows.seen, self._levels()
         latest = np.where(rows.count > 0, rows.latest + 1, -1)
-        known = given & seen & (rows.kind != _LOST)
+        known = given & seen & ~rows.replaced
         clock, infused = self.clock, None
         if clock.gates.infused is not None:
             day = rows.start + clock.treatment.infusion_days[clock.gates.infused.number - 1] - 1
@@ -1082,16 +1123,16 @@ class _Run:
             **{name: np.concatenate([getattr(part, name) for part in parts], axis=-1)[..., order] for name in _Rows.names()}
         )
         reason = np.concatenate([reason for _, reason in self.ended])[order]
-        known, begun = rows.kind, rows.count > 0
+        known, given, begun = rows.kind, rows.given, rows.count > 0
         n, y = self._counts(rows, rows.counted, known == _DLT)
         final = replace(rows, now=np.full(len(rows), NEVER - 1, np.int32))
         exposed = self.design.reads == "exposure"
-        chosen = self.design.select(self._timed(final) if exposed else States.of_checked(n, y).grouped())
+        counts = replace(States.of_checked(n, y), in_part=self._in_part(final, given)).grouped()
+        chosen = self.design.select(self._timed(final) if exposed else counts)
         nothing = np.zeros((len(n), 2, self.n_doses), COUNT)
         first = np.where(begun, rows.start[0], 0)
-        given = rows.given
         last = np.where(given, rows.start, 0).max(axis=0)
-        lost = given & (known == _LOST)
+        lost = given & rows.replaced
         used = int(rows.count.max(initial=0))
         return TimedTrials(
             ended=EndedTrials(self.design, n, y, chosen.dose, chosen.not_reached, reason, nothing),

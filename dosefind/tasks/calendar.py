@@ -82,7 +82,8 @@ def calendar(
         groups that overlap and that makes a difference, "if allowed". With complete cohorts, ``days_decided`` (accrual, scenario)
         is the mean duration of a primary design that awaits outcomes if its cohorts ended as with "until-decided". With a table
         ``discontinuation``, ``evaluable`` and ``rate_counted`` (scenario, dose) are the probability that a patient is evaluable
-        and the DLT rate among evaluable patients.
+        and the DLT rate among evaluable patients. The attribute ``weighed`` states the causes of discontinuation after which
+        designs read a weight.
 
     Raises
     ------
@@ -144,6 +145,9 @@ def calendar(
         meant = defined(CALENDAR, trials=f"{n_trials:,}")
         named = zip(("evaluable", "rate_counted"), clock.as_counted(truths), strict=True)
         result = result.assign({name: (("scenario", "dose"), values, {"definition": meant[name]}) for name, values in named})
+        leaving, rules = clock.discontinuation, protocol.evaluability
+        if weighed := [cause for cause in rules.weighs if getattr(leaving, cause) > 0]:
+            result.attrs["weighed"] = weighed
     return result.assign_attrs(
         {"method": "simulated", "n_trials": n_trials, "seed": seed, "cohorts": cohorts}
         | ({} if clock.accrual.per_28_days is None else {"per_28_days": clock.accrual.per_28_days})

@@ -225,6 +225,16 @@ class Asked:
         """Return the design by the version of the protocol in force on a day."""
         return (self._on(day) if self._on is not None else None) or self
 
+    def weighing(self, then: Evaluated) -> Asked:
+        """Return the design with the weights of the patients who had left by an earlier day, if it decides with pending outcomes.
+
+        The others were still pending then, so that their final weights would count them twice.
+        """
+        if not (self.reads_pending and self.design.reads_weights):
+            return self
+        design = self.design.with_weighted(then.weighted)
+        return self if design is self.design else Asked(design, self.n_doses, self._on)
+
     @property
     def reads_pending(self) -> bool:
         """Return whether the design decides with pending outcomes."""
@@ -834,7 +844,8 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, then: Evaluated, as
     """
     cohort = evaluated.members[place]
     first = evaluated[cohort.subjects[0]].first
-    asked, left_out = asked.on(first), set(aside)
+    now, left_out = asked.on(first), set(aside)
+    asked = now.weighing(then)
     before = by_dose(asked, then.with_members(tuple(members for at, members in enumerate(then.members) if at not in left_out)))
     refuse_too_many(before, [before.n_completions])
     level, missing = before.members[-1].level if before.members else 0, still_needed(asked, before)
@@ -846,7 +857,7 @@ def _planned(asked: Asked, evaluated: Evaluated, place: int, then: Evaluated, as
     if cohort.level <= level:
         return any(led)
     by_now = by_dose(asked, replace(before, statuses=tuple(evaluated[status.subject] for status in before.statuses), apart=None))
-    return not missing and (all(led) or all(step.level == cohort.level for step in asked.after_each(asked.ways(by_now))))
+    return not missing and (all(led) or all(step.level == cohort.level for step in now.after_each(now.ways(by_now))))
 
 
 def _as_known(asked: Asked, evaluated: Evaluated, place: int, day: date) -> Evaluated:
@@ -895,8 +906,9 @@ def treated_otherwise(asked: Asked, evaluated: Evaluated) -> tuple[Departure, ..
     for place, cohort in enumerate(one_by_one.members):
         subject = cohort.subjects[0]
         first = evaluated[subject].first
-        then = asked.on(first)
-        (step,) = then.after_each(then.ways(_as_known(then, one_by_one, place, first)))
+        known = _as_known(asked.on(first), one_by_one, place, first)
+        then = asked.on(first).weighing(known)
+        (step,) = then.after_each(then.ways(known))
         if step.level != cohort.level:
             kind = {"wait": "suspended", "stop": "stopped"}.get(step.action, "level")
             planned = step.level if step.level is not None else then.explained(step).reason

@@ -263,7 +263,14 @@ class Calendar:
             "more patients must start than are evaluable."
         )
         rates = {"true": f"{true:.1%}", "rate": f"{rate:.1%}", "more": f"{1 / evaluable - 1:.0%}"}
-        return filled(words, level=at[1] + 1, **rates)
+        found = filled(words, level=at[1] + 1, **rates)
+        if "weighed" not in self.made.attrs:
+            return found
+        words = _(
+            " The designs read such patients with a weight, which corrects for this if they leave independently of DLTs and the "
+            "stated days to DLT hold."
+        )
+        return (*found, *text(words))
 
     def _differences(self, overlap: int, design: int, compared: int) -> str:
         differences, unclear = [], []
