@@ -218,6 +218,8 @@ class PlainCourseTrial(PlainTrial):
             courses=(courses,),
         )
         decision = self.design.decide(state)
+        # By three patients or more at the lowest dose.
+        self.too_toxic = self.design.reasons[int(decision.reason[0])] == "too_toxic" and n[0] >= 3
         return int(decision.dose[0]), int(decision.size[0])
 
     def wanted(self, day):
@@ -226,23 +228,25 @@ class PlainCourseTrial(PlainTrial):
             # Nobody could start, and nothing has become known.
             return "wait"
         dose, size = self.decided(day, self.cohorts)
-        self.size, self.fills = size, False
+        self.size, self.fills, too_toxic = size, False, self.too_toxic
         if self.cohorts and self.design.one_size != 1:
             planned, members = self.cohorts[-1]
             there = sum(not (one.known <= day and one.kind == "lost") for one in members)
             if there < planned:
-                dose = self.short(day, members[0].dose, planned - there, dose)
+                dose = self.short(day, members[0].dose, planned - there, dose, too_toxic)
         if dose == -1 and any(one.known > day for one in self.people):
             dose = -2 if self.decided(day, self.cohorts, finished=True)[0] != -1 else -1
         return {-1: "stop", -2: "wait"}.get(dose, dose)
 
-    def short(self, day, dose, missing, now):
+    def short(self, day, dose, missing, now, too_toxic):
         """The dose for the next patient where a cohort is short of patients, and ``now`` the design's answer without them."""
         before, size = self.decided(day, self.cohorts[:-1])
         if before != dose:
             if before != -2 and (now == -2 or before < now):
                 self.size = size
                 return before
+            return now
+        if too_toxic:
             return now
         ends = [self.decided(day, self.cohorts, missing, dlts) for dlts in range(missing + 1)]
         down = all(-1 <= end < dose for end, _ in ends)
