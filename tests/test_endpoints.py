@@ -243,7 +243,8 @@ def test_windows_of_the_record():
     assert list(windows.values()) == [(2, 42), (43, 70), (71, 113), (114, 183), (184, 309), (310, 420)]
 
 
-VISITS, INFUSIONS = midpoint_windows(RECORD, 2, 420), (1, 29, 57)
+INFUSIONS = (1, 29, 57)
+VISITS = midpoint_windows(RECORD, 2, 420, INFUSIONS)
 
 
 @pytest.mark.parametrize(

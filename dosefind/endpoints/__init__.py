@@ -1,11 +1,15 @@
-"""Efficacy and quality-of-life endpoints: scores as pure functions, visit windows and baselines, survival with competing events."""
+"""Efficacy and quality-of-life endpoints: scores as pure functions, visit windows and baselines, survival, and their settings."""
 
+from .schedule import Endpoints, Parameter, PlannedVisit
 from .scores import asas, child_pugh, cldq, eq5d5l_china, meld, meld_3, meld_na
 from .survival import Incidence, Survival, aalen_johansen, kaplan_meier
-from .visits import Record, Visit, assign, baseline, midpoint_windows
+from .visits import Record, Visit, assign, baseline, baseline_records, given_before, midpoint_windows, windows_of
 
 __all__ = [
+    "Endpoints",
     "Incidence",
+    "Parameter",
+    "PlannedVisit",
     "Record",
     "Survival",
     "Visit",
@@ -13,12 +17,15 @@ __all__ = [
     "asas",
     "assign",
     "baseline",
+    "baseline_records",
     "child_pugh",
     "cldq",
     "eq5d5l_china",
+    "given_before",
     "kaplan_meier",
     "meld",
     "meld_3",
     "meld_na",
     "midpoint_windows",
+    "windows_of",
 ]

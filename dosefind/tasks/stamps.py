@@ -51,12 +51,14 @@ def stamp(
     conducts: bool = False,
     timed: bool = False,
     assesses: bool = False,
+    measures: bool = False,
 ) -> dict[str, Any]:
     """Return what is needed to reproduce a result, and its assumptions, as attributes.
 
     Of a result of one ``design``, the rules of the others and what is assumed of them are left out; so is what is assumed of
     borrowing, of a result that ``borrows`` nothing, and of evaluability and of pauses, of one that does not ``conduct`` a trial;
-    and of accrual and the times to events, of one that is not ``timed``; and of efficacy, of one that does not assess it.
+    and of accrual and the times to events, of one that is not ``timed``; of efficacy, of one that does not assess it; and of
+    endpoints, of one that does not show what they ``measures``.
     """
     trial = Trial.of(trial)
     protocol = trial.protocol
@@ -68,11 +70,13 @@ def stamp(
         unused.append("borrowing")
     if protocol.efficacy is not None and not (assesses or conducts):
         unused.append("efficacy")
+    if protocol.endpoints is not None and not (measures or conducts):
+        unused.append("endpoints")
     if protocol.amendment and not conducts:
         unused.append("amendment")
     # What is assumed of whole tables that have no effect here would only bury the rest.
     idle = {"borrowing": not borrows, "dlt": not conducts, "evaluability": not conducts, "pause": not conducts}
-    idle["efficacy"] = not (assesses or conducts)
+    idle |= {"efficacy": not (assesses or conducts), "endpoints": not measures}
     times = timed or conducts
     idle |= {"accrual": not timed, "onset": not times, "discontinuation": not timed, "gates": not times}
     assumed = [a for a in assumed if not idle.get(a.key.split(".")[0]) and (conducts or a.key not in _OF_PATIENT_DATA)]
