@@ -1009,6 +1009,11 @@ def adjudicate(
 @click.option(
     "--response", help="True response rate (or mean change) of each dose, such as '0.2,0.4,0.5': also simulate the endpoint."
 )
+@click.option(
+    "--endpoints",
+    is_flag=True,
+    help="Also simulate every parameter of the table endpoints, with follow-up to its last visit.",
+)
 @_binding
 @_common
 def synthesize(
@@ -1021,6 +1026,7 @@ def synthesize(
     kinds: tuple[str, ...],
     gap: float,
     response: str | None,
+    endpoints: bool,
     design: str | None,
     output: _Output,
 ) -> None:
@@ -1030,7 +1036,7 @@ def synthesize(
 
     if output.out is None:
         raise click.UsageError("Missing option '--out': the folder for the synthetic trial.")
-    output.claim_names(list(tasks.SYNTHETIC_FILES))
+    output.claim_names([*tasks.SYNTHETIC_FILES, *(tasks.MEASURED_FILES if endpoints else ())])
     trial = load_trial(config)
     made = tasks.synthesize(
         trial,
@@ -1044,6 +1050,7 @@ def synthesize(
         gap=gap,
         design=design,
         response=None if response is None else _numbers(response, "--response"),
+        endpoints=endpoints,
     )
     output.save(made.write)
     click.echo(made.as_json() if output.as_json else str(made).rstrip())

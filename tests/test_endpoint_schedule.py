@@ -132,7 +132,7 @@ def at(*path, value):
         (("visits", "day 28", "day"), 0, "1"),
         (("visits", "day 28", "day"), 60, "increasing"),
         (("visits", "day 29", "infusion"), 4, "3"),
-        (("visits", "day 57", "day"), 50, "57"),
+        (("visits", "day 2", "infusion"), 2, "29"),
         (("visits", "day 28", "window"), [30, 40], "28"),
         (("visits", "day 29", "window"), [29, 40], "leave it out"),
         (("last_day",), 300, "last_day"),

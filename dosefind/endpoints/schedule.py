@@ -6,6 +6,7 @@ supports another, such as creatinine for MELD.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -220,7 +221,7 @@ class Endpoints(Settings):
             for key, parameter in self.parameters.items():
                 own = [key, *parameter.codes] if what == "codes" else list(parameter.terms)
                 for code in own:
-                    word = " ".join(code.casefold().split())
+                    word = " ".join(re.sub(r"[-_\s]+", " ", code).casefold().split())
                     if owners.setdefault(word, key) != key:
                         allowed = f"is a code of {owners[word]} too: each code must mean one parameter"
                         raise InputError(Problem(f"parameters.{key}.{what}", code, allowed))
