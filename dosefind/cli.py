@@ -617,6 +617,72 @@ def analyze(
     show(analysis(summary), details)
 
 
+_measurements = click.option(
+    "--measurements",
+    type=click.Path(path_type=Path),
+    help="Measurements of the endpoints, one row each, as .csv or .xlsx, or a folder with LB, QS, RS, VS or ADLB, ADQS, ADTTE.",
+)
+
+
+def _measured(data: Path, measurements: Path | None, patients: Any, protocol: Protocol) -> Any:
+    """Return the measurements of a table or folder of their own, or of the folder of the patients."""
+    from .given_files import is_folder
+    from .intake import read_measurements
+
+    if measurements is None and not is_folder(data):
+        raise click.UsageError("Missing option '--measurements': the table of measurements (or --data is a folder with domains).")
+    return read_measurements(data if measurements is None else measurements, patients, protocol)
+
+
+@main.command(
+    name="endpoints",
+    examples=(
+        "endpoints configs/nct05948982.toml --data patients.csv --measurements measurements.csv --out results",
+        "endpoints configs/nct05948982.toml --data sdtm --as-of 2024-03-14 --details",
+    ),
+)
+@_config
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Patients, as for 'next'; a folder may hold the measurements too.",
+)
+@_events
+@_measurements
+@_as_of
+@_details
+@_common
+def endpoints_(
+    config: Path,
+    data: Path,
+    events: Path | None,
+    measurements: Path | None,
+    as_of: datetime | None,
+    details: bool,
+    output: _Output,
+) -> None:
+    """Summarize the endpoints by dose and visit: changes from baseline, survival, incidences, missing values."""
+    from . import provenance, tasks
+    from .config import load_trial
+    from .intake import read_patients
+    from .tasks.endpoints import TABLES
+
+    output.claim_names(provenance.table_names("endpoints", TABLES))
+    trial = load_trial(config)
+    patients = read_patients(data, trial.protocol, events=events, progress=_progress("rows"))
+    read = _measured(data, measurements, patients, trial.protocol)
+    found = tasks.summarize_endpoints(trial, patients, read, None if as_of is None else as_of.date())
+    output.save(partial(provenance.save_tables, found.tables, found.attrs, stem="endpoints"))
+    if output.as_json:
+        click.echo(provenance.tables_as_json(found.tables, found.attrs))
+        return
+    from .show.pages.endpoints import endpoints
+    from .show.terminal import show
+
+    show(endpoints(found), details)
+
+
 @main.command(
     examples=(
         "settle examples/nct05962762/dose-selection/trial.toml --responses '1/6 3/6 4/6'",

@@ -127,6 +127,7 @@ def at(*path, value):
         (("baseline",), "first", "last"),
         (("main",), ["MELDS"], "MELD"),
         (("main",), ["HCC"], "MELD"),
+        (("main_visit",), "day 29", "week 12"),
         (("transplant",), "ALT", "TRANSPLANT"),
         (("transplant",), "LTX", "TRANSPLANT"),
         (("visits", "day 28", "day"), 0, "1"),

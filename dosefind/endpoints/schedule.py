@@ -158,6 +158,9 @@ class Endpoints(Settings):
     rate_day: Day = Field(default=365, description=marked("study day at which survival and cumulative incidence are stated"))
     transplant: Key | None = Field(default=None, description=marked("key of the event parameter that is a transplant"))
     main: tuple[Key, ...] = Field(default=(), description=marked("keys of the parameters that are shown first"))
+    main_visit: Name | None = Field(
+        default=None, description=marked("visit at which they are shown first; by default the last one with values")
+    )
     visits: dict[Name, PlannedVisit] = Field(default_factory=dict, description=marked("visits: name to day, infusion and window"))
     schedules: dict[Key, tuple[Name, ...]] = Field(
         default_factory=dict, description=marked("schedules: name to the names of their visits, in order")
@@ -213,6 +216,9 @@ class Endpoints(Settings):
         for key in self.main:
             if key not in visited:
                 raise InputError(Problem("main", key, f"must be a parameter with a schedule: {', '.join(visited)}"))
+            if self.main_visit is not None and self.main_visit not in self.planned(key):
+                allowed = f"must be a visit of {key}: {', '.join(self.planned(key))}"
+                raise InputError(Problem("main_visit", self.main_visit, allowed))
 
     def _check_codes(self) -> None:
         """Check that no code or term means two parameters."""

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy.special import betaincinv
 
 from .._check import MISSING, InputError, Problem, calendar_day, of_type
 from ..config import Trial
@@ -123,7 +124,10 @@ class Extra(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """Survival or cumulative incidence at a dose, on ``rate_day``; incidence has the events that compete with it."""
+    """Survival or cumulative incidence at a dose on ``rate_day``, and exact limits of the share of treated patients with an event.
+
+    ``competing`` are the patients with an event that competes with it.
+    """
 
     parameter: str
     level: int
@@ -135,6 +139,8 @@ class Timed(NamedTuple):
     rate: float
     low: float
     high: float
+    share_low: float
+    share_high: float
 
 
 class Step(NamedTuple):
@@ -881,7 +887,7 @@ class _Case:
         ]
         known = risk > 0 or (len(found.days) and found.probability[-1] == 0)
         shown = rate if known else (np.nan, np.nan, np.nan)
-        return Timed(key, level, "survival", len(own), sum(events), 0, risk, *shown), curve
+        return Timed(key, level, "survival", len(own), sum(events), 0, risk, *shown, *_exact(sum(events), len(own))), curve
 
     def _incidence(self, key: str, level: int, own: Sequence[Follow]) -> tuple[Timed, list[Step]]:
         days, causes = [one.day for one in own], [one.cause or None for one in own]
@@ -902,7 +908,7 @@ class _Case:
             shown = (np.nan, np.nan, np.nan)
         events = sum(one.cause == "event" for one in own)
         competing = sum(one.cause not in ("", "event") for one in own)
-        return Timed(key, level, "incidence", len(own), events, competing, at_risk, *shown), curve
+        return Timed(key, level, "incidence", len(own), events, competing, at_risk, *shown, *_exact(events, len(own))), curve
 
 
 def _bounds(kind: str) -> int:
@@ -920,6 +926,14 @@ def _spread(values: np.ndarray) -> tuple[float, float, float]:
     if not len(values):
         return np.nan, np.nan, np.nan
     return float(np.median(values)), float(values.min()), float(values.max())
+
+
+def _exact(events: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the exact limits of a share: Clopper and Pearson (1934), doi:10.1093/biomet/26.4.404."""
+    tail = (1 - level) / 2
+    low = float(betaincinv(events, n - events + 1, tail)) if events else 0.0
+    high = float(betaincinv(events + 1, n - events, 1 - tail)) if events < n else 1.0
+    return low, high
 
 
 def _log_log(rate: float, error: float, z: float = 1.959963984540054) -> tuple[float, float]:
