@@ -1174,6 +1174,7 @@ def _truth(text: str, protocol: Protocol) -> Any:
 )
 @_events
 @_assessments
+@_measurements
 @_as_of
 @_replay
 @_final
@@ -1188,6 +1189,7 @@ def report(
     data: Path | None,
     events: Path | None,
     assessments: Path | None,
+    measurements: Path | None,
     as_of: datetime | None,
     replay: bool,
     final: bool,
@@ -1213,6 +1215,7 @@ def report(
     options = {
         "--events": events,
         "--assessments": assessments,
+        "--measurements": measurements,
         "--as-of": as_of,
         "--replay": replay or None,
         "--final": final or None,
@@ -1227,6 +1230,7 @@ def report(
     else:
         patients = read_patients(data, trial.protocol, events=events, assessments=assessments, progress=_progress("rows"))
         cut = None if as_of is None else as_of.date()
+        measured = None if measurements is None else _measured(data, measurements, patients, trial.protocol)
         found = show.report(
             *(trial, patients, cut),
             replay=replay,
@@ -1235,6 +1239,7 @@ def report(
             curve=curve,
             decisions=config.parent / "decisions.csv",
             adjudications=config.parent / "adjudications.csv",
+            measurements=measured,
         )
     with warnings.catch_warnings(record=True) as caught:
         # Always: the author of the report must see that a character is in no font.

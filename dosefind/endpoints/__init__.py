@@ -1,5 +1,6 @@
 """Efficacy and quality-of-life endpoints: scores as pure functions, visit windows and baselines, survival, and their settings."""
 
+from .censored import Mean, censored_mean, mean_interval
 from .schedule import Endpoints, Parameter, PlannedVisit
 from .scores import asas, child_pugh, cldq, eq5d5l_china, meld, meld_3, meld_na
 from .survival import Incidence, Survival, aalen_johansen, kaplan_meier
@@ -8,6 +9,7 @@ from .visits import Record, Visit, assign, baseline, baseline_records, given_bef
 __all__ = [
     "Endpoints",
     "Incidence",
+    "Mean",
     "Parameter",
     "PlannedVisit",
     "Record",
@@ -18,11 +20,13 @@ __all__ = [
     "assign",
     "baseline",
     "baseline_records",
+    "censored_mean",
     "child_pugh",
     "cldq",
     "eq5d5l_china",
     "given_before",
     "kaplan_meier",
+    "mean_interval",
     "meld",
     "meld_3",
     "meld_na",

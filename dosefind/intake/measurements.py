@@ -530,7 +530,10 @@ class _Reader:
         if found.text(cell) is None:
             return None, None
         words = plain_words(cell.text)
+        before = len(found.problems)
         limit = self._limit(row, columns.lloq)
+        if len(found.problems) > before:
+            return None, None
         limit = parameter.lloq if limit is None else limit
         if words in _AMBIGUOUS:
             found.refuse(cell, "may be not detected or not done: write 'not detected', '< LLOQ', or leave it empty")

@@ -259,7 +259,9 @@ class Shown:
         caution = self.cautions()
         note = (Note(_("Cautions"), caution, warning=True),) if caution else ()
         inner = tuple(detail.as_section() for detail in self.sections(hides=hides, pictures=True))
-        return Section("endpoints", text(_("Endpoints")), (Bullets(self.answers()), *self.main(), *note), inner)
+        hashed = filled(_("The measurements have SHA-256 {digits}."), digits=self.found.attrs["measurements_sha256"])
+        blocks = (Bullets(self.answers()), *self.main(), *note, Paragraph(hashed))
+        return Section("endpoints", text(_("Endpoints")), blocks, inner)
 
     def _changes(self, pictures: bool) -> tuple[Block, ...]:
         blocks: list[Block] = []
