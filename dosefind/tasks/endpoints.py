@@ -51,6 +51,8 @@ POOLED = 0
 _DERIVED = "derived from "
 # Half of a score's last digit: recorded scores are rounded.
 _SCORE = 0.5
+# Probability of no event of any kind that is one of rounding.
+_NONE_LEFT = 1e-9
 # Relative difference of numbers that were rounded when they were saved.
 _SAVED = 1e-6
 
@@ -902,9 +904,10 @@ class _Case:
         at = self.endpoints.rate_day
         last = max((step for step in curve if step.day <= at), key=lambda step: step.day, default=None)
         at_risk = sum(day >= at for day in days)
-        everyone = all(one.cause or one.day >= at for one in own)
+        # Where the last patient at risk had an event, the estimate stays as it is.
+        ended = sum(float(one[-1]) for one in found.by_cause.values()) >= 1 - _NONE_LEFT if curve else False
         shown = (0.0, np.nan, np.nan) if last is None else (last.rate, last.low, last.high)
-        if not at_risk and not everyone:
+        if not at_risk and not (ended and found.days[-1] <= at):
             shown = (np.nan, np.nan, np.nan)
         events = sum(one.cause == "event" for one in own)
         competing = sum(one.cause not in ("", "event") for one in own)
