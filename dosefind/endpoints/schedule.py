@@ -222,15 +222,15 @@ class Endpoints(Settings):
 
     def _check_codes(self) -> None:
         """Check that no code or term means two parameters."""
-        for what in ("codes", "terms"):
+        for kind in ("codes", "terms"):
             owners: dict[str, str] = {}
             for key, parameter in self.parameters.items():
-                own = [key, *parameter.codes] if what == "codes" else list(parameter.terms)
+                own = [key, *parameter.codes] if kind == "codes" else list(parameter.terms)
                 for code in own:
                     word = " ".join(re.sub(r"[-_\s]+", " ", code).casefold().split())
                     if owners.setdefault(word, key) != key:
                         allowed = f"is a code of {owners[word]} too: each code must mean one parameter"
-                        raise InputError(Problem(f"parameters.{key}.{what}", code, allowed))
+                        raise InputError(Problem(f"parameters.{key}.{kind}", code, allowed))
 
     @property
     def measures(self) -> dict[str, list[str]]:

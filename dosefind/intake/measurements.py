@@ -314,7 +314,7 @@ def _open(path: Path) -> tuple[list[tuple[Table, Columns]], list[str], str]:
         found = table_of(path, "measurements")
         return [(found.tables["measurements"], _LONG)], list(found.notes), found.sha256
     files = domain_files(path)
-    present = {name: {key: one for key, one in layout.items() if key in files} for name, layout in LAYOUTS.items()}
+    present = {name: {key: columns for key, columns in layout.items() if key in files} for name, layout in LAYOUTS.items()}
     standards = [name for name, layout in present.items() if layout]
     wanted = "; ".join(f"{name}: {', '.join(layout).upper()}" for name, layout in LAYOUTS.items())
     if len(standards) != 1:
@@ -337,7 +337,7 @@ class _Reader:
         self.derived: dict[str, Compared] = {}
         self.warnings: list[str] = []
         self.keys = self._codes()
-        self.terms = {plain_words(term): key for key, one in endpoints.parameters.items() for term in one.terms}
+        self.terms = {plain_words(term): key for key, own in endpoints.parameters.items() for term in own.terms}
 
     def _codes(self) -> dict[str, str]:
         """Return the key of each parameter by its key, codes and label in plain words."""

@@ -54,6 +54,7 @@ def changes(found: EndpointSummary, parameter: str, ax: Axes | None = None) -> A
             _draw(ax, found, level, colour, marker, offset, lines.get(level, {}), means[level])
         ax.axhline(0, color=RULE, lw=0.8, zorder=0)
         cut = _around_patients(ax, lines, lambda value: value, lambda value: value)
+        _plain_ticks(ax)
         ax.set_ylabel(_with_unit(_("Change from baseline"), own.unit))
         _visit_rows(ax, found, names, {level: [str(cell[3]) for cell in cells] for level, cells in means.items()})
         heading = _heading(own.label)
@@ -311,6 +312,15 @@ def _around_patients(ax: Axes, lines: dict[int, dict[str, list[tuple[int, float]
     ax.set_ylim(back(low - room), back(high + room))
     after = ax.get_ylim()
     return _("Intervals longer than the axis are cut.") if before[0] < after[0] or before[1] > after[1] else ""
+
+
+def _plain_ticks(ax: Axes) -> None:
+    """Set ticks within the vertical axis only."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = ax.get_ylim()
+    at = [value for value in MaxNLocator(7).tick_values(low, high) if low <= value <= high]
+    ticks(ax, "y", at, [f"{value:.6g}" for value in at])
 
 
 def _visit_rows(ax: Axes, found: EndpointSummary, names: Sequence[str], counts: dict[int, list[str]]) -> None:
