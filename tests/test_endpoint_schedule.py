@@ -128,6 +128,8 @@ def at(*path, value):
         (("main",), ["MELDS"], "MELD"),
         (("main",), ["HCC"], "MELD"),
         (("main_visit",), "day 29", "week 12"),
+        (("child_pugh",), {"albumin": [35, 30]}, "albumin g/L"),
+        (("meld_etiology",), 2, "1"),
         (("transplant",), "ALT", "TRANSPLANT"),
         (("transplant",), "LTX", "TRANSPLANT"),
         (("visits", "day 28", "day"), 0, "1"),

@@ -248,6 +248,22 @@ def test_scores_are_calculated_from_one_sample(tmp_path):
     assert bounded == float(meld(54, 2.0, 170, bounded=True, **units))
 
 
+def test_settings_of_scores_and_criteria_of_the_protocol(tmp_path):
+    """Albumin of 29 has 3 points by the other cut-off; cholestatic cirrhosis 6.43 less; 12 is the highest score of the criteria."""
+    parts = ("BILI,60,umol/L", "INR,2.4,", "CREAT,100,umol/L", "ALB,29,g/L", "ASCITES,2,", "ENCEPH,0,")
+    rows = [f"A-1,{part},-1,," for part in parts]
+    table = TRIAL.protocol.model_dump(exclude_unset=True) | {"assumed": {}}
+    other = {"child_pugh": {"albumin g/L": [35.0, 30.0]}, "meld_etiology": 0}
+    changed = dsf.Trial.of(dsf.Protocol.read(table | {"endpoints": table["endpoints"] | other}))
+    first, second = summarize(tmp_path, rows), summarize(tmp_path, rows, trial=changed)
+    place = "A-1", BASELINE
+    assert (analysed(first, "CHILDPUGH")[place].value, analysed(second, "CHILDPUGH")[place].value) == (12, 13)
+    scores = [analysed(found, "MELD")[place].value for found in (first, second)]
+    assert scores[0] - scores[1] == pytest.approx(6.43)
+    assert first.ineligible == {}
+    assert second.ineligible == {"CHILDPUGH": ("A-1",)}
+
+
 def test_values_below_a_limit_have_no_part_in_means(tmp_path):
     rows = ["A-1,AFP,5,ug/L,-3,,", "A-1,AFP,< 1.3,ug/L,85,,", "A-2,AFP,4,ug/L,-3,,", "A-2,AFP,6,ug/L,85,,"]
     cell = summarize(tmp_path, rows).cells["AFP", 1, "week 12"]

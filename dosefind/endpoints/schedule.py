@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from .._check import KEY, NAME, InputError, Problem, Settings
 from ..words import marked
+from .scores import CHILD_PUGH
 
 __all__ = ["DERIVED", "Endpoints", "Parameter", "PlannedVisit"]
 
@@ -85,6 +86,9 @@ class Parameter(Settings):
     plausible: tuple[Number, Number] | None = Field(
         default=None, description=marked("values outside this range are reported as implausible")
     )
+    eligible: tuple[Number, Number] | None = Field(
+        default=None, description=marked("smallest and largest baseline by the criteria of the protocol; others are reported")
+    )
     upper_normal: Amount | None = Field(
         default=None, description=marked("upper limit of normal, where the data do not give one with each value")
     )
@@ -115,7 +119,7 @@ class Parameter(Settings):
         if timed == (self.schedule is not None) and not (self.measure is None and not timed):
             allowed = "has no effect on an event" if timed else "must be the name of one of the schedules"
             raise InputError(Problem("schedule", self.schedule, allowed))
-        for name in ("limits", "plausible"):
+        for name in ("limits", "plausible", "eligible"):
             pair = getattr(self, name)
             if pair is not None and not pair[0] < pair[1]:
                 raise InputError(Problem(name, list(pair), "must be the smallest and the largest value, in this order"))
@@ -157,6 +161,13 @@ class Endpoints(Settings):
     last_day: Day = Field(default=420, description=marked("last study day of the window of the last visit"))
     rate_day: Day = Field(default=365, description=marked("study day at which survival and cumulative incidence are stated"))
     transplant: Key | None = Field(default=None, description=marked("key of the event parameter that is a transplant"))
+    meld_etiology: Literal[0, 1] = Field(
+        default=1, description=marked("etiology in MELD: 0 for cholestatic or alcoholic cirrhosis, 1 for viral and other")
+    )
+    child_pugh: dict[Name, tuple[Number, Number]] = Field(
+        default_factory=dict,
+        description=marked("cut-offs of the Child-Pugh score that differ from the usual ones, such as 'albumin g/L' = [35, 30]"),
+    )
     main: tuple[Key, ...] = Field(default=(), description=marked("keys of the parameters that are shown first"))
     main_visit: Name | None = Field(
         default=None, description=marked("visit at which they are shown first; by default the last one with values")
@@ -194,6 +205,9 @@ class Endpoints(Settings):
                 if absent:
                     allowed = f"needs the parameters {', '.join(absent)}"
                     raise InputError(Problem(f"parameters.{key}.derive", parameter.derive, allowed))
+        for name in self.child_pugh:
+            if name not in CHILD_PUGH:
+                raise InputError(Problem("child_pugh", name, f"must be one of {', '.join(map(repr, CHILD_PUGH))}"))
         self._check_keys()
         self._check_codes()
         return self

@@ -248,13 +248,24 @@ class EndpointSummary(Shown):
         Doses of the levels, and their unit.
     treated
         Number of treated patients by level; key 0 is all of them.
-    by_visit, values, missing, extra, listed, timed, steps, follow_up, shares, ratios, shifts, peaks, differences
-        Records, one class each: statistics by dose and visit; the value of each patient and visit; missing visits with the reason;
-        measurements that are not analysed at a visit; rows that are no measurement; survival and incidence with their curves and
-        the time of each patient; values below limits; ratios to baseline; shifts; largest liver tests; differences from what
-        analysis data sets derived.
+    by_visit
+        Statistics of values and changes at each dose and visit, with missing values by reason.
+    values, missing
+        The value of each patient at each visit, or the reason why there is none.
+    extra, listed
+        Measurements that are not analysed at a visit; rows that are no measurement.
+    timed, steps, follow_up
+        Survival and cumulative incidences, their curves, and the time of each patient.
+    shares, ratios, shifts
+        Values below limits of quantification, ratios of geometric means to baseline, shifts between classes.
+    peaks
+        The largest liver tests of each patient.
+    differences
+        Differences from what analysis data sets derived.
     without_baseline
         Number of patients with values but without a baseline, by parameter.
+    ineligible
+        Patients whose baseline is outside the protocol's criteria, by parameter.
     notes, warnings
         Statements of what was derived, and of implausible values.
     attrs
@@ -279,6 +290,7 @@ class EndpointSummary(Shown):
     peaks: tuple[Peak, ...] = field(repr=False)
     differences: tuple[Difference, ...] = field(repr=False)
     without_baseline: dict[str, int] = field(repr=False)
+    ineligible: dict[str, tuple[str, ...]] = field(repr=False)
     notes: tuple[str, ...] = field(repr=False)
     warnings: tuple[str, ...] = field(repr=False)
     attrs: dict[str, Any] = field(repr=False)
@@ -329,7 +341,7 @@ class EndpointSummary(Shown):
 def summarize_endpoints(
     trial: Trial | Protocol, patients: Patients, measurements: Measurements, as_of: date | None = None
 ) -> EndpointSummary:
-    """Summarize the endpoints of a trial by dose and visit.
+    r"""Summarize the endpoints of a trial by dose and visit.
 
     Parameters
     ----------
@@ -357,6 +369,21 @@ def summarize_endpoints(
     -----
     Changes are from the patient's baseline; a value below or above a limit of quantification counts as observed, but has no part
     in means of changes. The interval of a mean change is that of t.
+
+    Examples
+    --------
+    >>> import tempfile, dosefind
+    >>> from pathlib import Path
+    >>> trial = dosefind.load_trial("configs/nct05948982.toml")
+    >>> people = "subject,dose,infusion_1,last_contact,dlt\nA-1,1,2024-03-05,2024-07-02,no\n"
+    >>> table = "subject,parameter,value,unit,day\nA-1,ALB,30,g/L,-1\nA-1,ALB,33,g/L,85\n"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sizes = [Path(folder, name).write_text(text) for name, text in (("p.csv", people), ("m.csv", table))]
+    ...     patients = dosefind.read_patients(Path(folder, "p.csv"), trial.protocol)
+    ...     measurements = dosefind.read_measurements(Path(folder, "m.csv"), patients, trial.protocol)
+    >>> found = summarize_endpoints(trial, patients, measurements)
+    >>> found.cells["ALB", 1, "week 12"].change_mean
+    3.0
     """
     trial = Trial.of(trial)
     protocol = trial.protocol
@@ -550,10 +577,12 @@ class _Case:
                 inr=value["INR"],
                 ascites=value["ASCITES"],
                 encephalopathy=value["ENCEPH"],
+                cutoffs=self.endpoints.child_pugh,
             )
             return float(points)
         bounded = parameter.derive == "meld-bounded"
         named = {"bilirubin_unit": units["BILI"], "creatinine_unit": units["CREAT"], "bounded": bounded}
+        named["etiology"] = self.endpoints.meld_etiology
         return float(meld(value["BILI"], value["INR"], value["CREAT"], **named))
 
     # Visits.
@@ -694,12 +723,22 @@ class _Case:
             peaks=tuple(self._peaks()),
             differences=tuple(self.differences),
             without_baseline=dict(self.without_baseline),
+            ineligible=self._ineligible(),
             notes=self.measurements.notes,
             warnings=self.measurements.warnings,
             attrs=attrs,
         )
         self._check(result)
         return result
+
+    def _ineligible(self) -> dict[str, tuple[str, ...]]:
+        """Return the patients whose baseline is outside the criteria of the protocol, by parameter."""
+        found: dict[str, list[str]] = {}
+        for (subject, key), value in self.baselines.items():
+            limits = self.endpoints.parameters[key].eligible
+            if limits is not None and not limits[0] <= value <= limits[1]:
+                found.setdefault(key, []).append(subject)
+        return {key: tuple(subjects) for key, subjects in found.items()}
 
     def _check(self, result: EndpointSummary) -> None:
         """Check that no measurement is lost and that patients add up at every visit."""

@@ -218,8 +218,8 @@ class _Person:
             return (round(drawn) if whole else round(drawn, 1)), None
         value = typical.mean * float(np.exp(typical.between * own + typical.within * error + typical.year * years))
         value *= float(np.exp(typical.after)) if after else 1.0
-        if parameter.limits is not None:
-            value = float(np.clip(value, *parameter.limits))
+        for bounds in (parameter.limits, parameter.eligible if day < 1 else None):
+            value = value if bounds is None else float(np.clip(value, *bounds))
         if parameter.kind == "detection":
             chance = float(self.random.random())
             if chance < _UNDETECTED:
@@ -243,7 +243,10 @@ def sdtm_measurements(table: Written, patients: Sequence[Patient], study: str) -
         numbers[key] = numbers.get(key, 0) + 1
         by_domain[name].append(_sdtm_row(name.upper(), row, first[row["subject"]], numbers[key], study))
     columns = {name: tuple(rows[0]) for name, rows in by_domain.items() if rows}
-    counted = {name: (f"{name.upper()}SEQ", f"{name.upper()}{'ST' if name in ('pr', 'ce') else ''}DY") for name in columns}
+    numeric = ("SEQ", "DY", "STDY", "STRESN", "LLOQ", "STNRHI")
+    counted = {
+        name: tuple(one for one in columns[name] if one.removeprefix(name.upper()) in numeric and one != "DY") for name in columns
+    }
     return {name: Written(columns[name], counted[name], by_domain[name]) for name in columns}
 
 
@@ -256,16 +259,18 @@ def _domain_of(row: Mapping[str, Any]) -> str:
     return "rs" if key.startswith(_RATINGS) else "vs" if key in _OTHERS else "lb"
 
 
-def _sdtm_row(code: str, row: Mapping[str, Any], first: date, number: int, study: str) -> dict[str, Any]:
+def _sdtm_row(code: str, row: Mapping[str, Any], first: date, sequence: int, study: str) -> dict[str, Any]:
     key = row["parameter"]
-    head = {"STUDYID": study, "DOMAIN": code, "USUBJID": row["subject"], f"{code}SEQ": number}
+    head = {"STUDYID": study, "DOMAIN": code, "USUBJID": row["subject"], f"{code}SEQ": sequence}
     if code in ("PR", "CE"):
         words = "Liver transplantation" if code == "PR" else key
         term = {f"{code}TRT" if code == "PR" else f"{code}TERM": words, f"{code}DECOD": key}
         return head | term | {f"{code}STDTC": row["date"], f"{code}STDY": study_day(first, row["date"])}
     value = str(row["value"])
     found = head | {f"{code}TESTCD": key.replace("-", "")[:8], f"{code}TEST": key}
-    found |= {f"{code}ORRES": value, f"{code}ORRESU": row["unit"], f"{code}STRESC": value, f"{code}STRESU": row["unit"]}
+    number = row["value"] if isinstance(row["value"], (int, float)) else None
+    found |= {f"{code}ORRES": value, f"{code}ORRESU": row["unit"], f"{code}STRESC": value, f"{code}STRESN": number}
+    found[f"{code}STRESU"] = row["unit"]
     found |= {f"{code}LLOQ": row.get("lloq"), f"{code}STNRHI": row.get("uln")} if code == "LB" else {}
     point = {"pre": "PRE-INFUSION", "post": "POST-INFUSION"}.get(row.get("time_point") or "", "")
     return found | {

@@ -225,6 +225,10 @@ class Shown:
             each = ", ".join(f"{key} {n}" for key, n in found.without_baseline.items())
             words = _("Patients with values but no baseline, by parameter: {parameters}.")
             items.append(filled(words, parameters=data(each)))
+        if found.ineligible:
+            each = ", ".join(f"{key} {len(subjects)}" for key, subjects in found.ineligible.items())
+            words = _("Patients whose baseline is outside the criteria of the protocol, by parameter: {parameters}.")
+            items.append(filled(words, parameters=data(each)))
         if other := found.attrs.get("other_dose"):
             words = counted(
                 "{n} patient had a dose not in the protocol: counted among all doses only.",
