@@ -339,6 +339,47 @@ def test_mean_of_censored_values():
         assert found.high - found.mean == pytest.approx(stats.t.ppf(0.975, 11) * error, rel=1e-4)
 
 
+def test_what_contradicts_or_lacks_a_date_is_said_first(tmp_path):
+    (tmp_path / "events.csv").write_text("subject,term,grade,related,start\nA-1,Hepatic failure,3,no,2024-04\n")
+    (tmp_path / "patients.csv").write_text(f"{COLUMNS}\n{PEOPLE.strip()}\n")
+    rows = ("A-2,HCC,yes,,2024-05", "B-2,ALT,40,U/L,2024-06-01", "X-1,ALT,40,U/L,2024-06-01", "A-1,BILI,2,umol/L,2024-01-01")
+    (tmp_path / "m.csv").write_text("\n".join(["subject,parameter,value,unit,date", *rows]) + "\n")
+    patients = dsf.read_patients(tmp_path / "patients.csv", TRIAL.protocol, events=tmp_path / "events.csv")
+    found = dsf.summarize_endpoints(TRIAL, patients, dsf.read_measurements(tmp_path / "m.csv", patients, TRIAL.protocol))
+    assert found.undated == {"LIVFAIL": 1}
+    assert [extra.why for extra in found.extra] == ["after death"]
+    said = " ".join(map(as_string, Shown(found).cautions()))
+    for words in (
+        "1 measurement is after a recorded death",
+        "2 events without a full date",
+        "1 row is of no treated patient",
+        "A-1",
+    ):
+        assert words in said
+    assert "A-1" not in " ".join(map(as_string, Shown(found).cautions(hides=True)))
+
+
+def test_config_with_events_only(tmp_path):
+    table = TRIAL.protocol.model_dump(exclude_unset=True) | {"assumed": {}}
+    table["endpoints"] = {"parameters": {"HCC": {"label": "liver cancer", "kind": "event"}}}
+    trial = dsf.Trial.of(dsf.Protocol.read(table))
+    found = summarize(tmp_path, ["A-1,HCC,yes,,50,,"], trial=trial)
+    lines = as_lines(endpoints(found), width=80, details=True)
+    assert "liver cancer 1/6" in lines
+    assert found.by_visit == ()
+
+
+def test_amended_endpoints_are_those_in_force(tmp_path):
+    """A parameter that an amendment adds is read, and is analysed from its date on."""
+    table = TRIAL.protocol.model_dump(exclude_unset=True) | {"assumed": {}}
+    added = {"parameters": {"NH3": {"label": "ammonia", "unit": "umol/L", "schedule": "scores"}}}
+    trial = dsf.Trial.of(dsf.Protocol.read(table | {"amendment": [{"date": date(2024, 6, 1), "endpoints": added}]}))
+    rows = ["A-1,NH3,40,umol/L,85,,"]
+    early, late = (summarize(tmp_path, rows, trial=trial, as_of=day) for day in (date(2024, 5, 1), date(2025, 3, 1)))
+    assert [extra.why for extra in early.extra] == ["of another version of the protocol"]
+    assert analysed(late, "NH3")["A-1", "week 12"].value == 40
+
+
 def test_liver_tests_are_multiples_of_their_limits(tmp_path):
     rows = [
         "A-1,ALT,40,U/L,-1,,",

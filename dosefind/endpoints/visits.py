@@ -82,6 +82,8 @@ def midpoint_windows(targets: Mapping[str, int], first: int, last: int, infusion
     [1, 2, 3]
     """
     names, days = list(targets), list(targets.values())
+    if not names:
+        return ()
     if any(after <= before for before, after in pairwise(days)):
         raise InputError(Problem("targets", days, "must rise"))
     if days and (first > days[0] or last < days[-1]):

@@ -21,12 +21,12 @@ from ..given_files import is_folder
 from ..patients import Listed, Patient, Patients
 from ..protocol import Protocol, plain_words
 from ..shown import Shown
-from ..words import _
+from ..words import _, marked
 from .cells import Cell, Findings, Row, Table, number_of, partial_date, why_no_number
 from .files import domain_files, domains, refuse_further_files, table_of
 from .unread import renamed
 
-__all__ = ["LAYOUTS", "Compared", "Measurement", "Measurements", "read_measurements"]
+__all__ = ["LAYOUTS", "UNDATED_EVENT", "UNTREATED_ROW", "Compared", "Measurement", "Measurements", "read_measurements"]
 
 Kind = Literal["value", "below", "above", "not detected", "event", "no event"]
 
@@ -209,6 +209,12 @@ _NAMES = {
     "uln": ("anrhi", "upper_normal", "upper_limit"),
     "lloq": ("loq", "lower_limit"),
 }
+UNDATED_EVENT = marked("not used: an event without a full date")
+"""Reason of a row that reports an event whose day is not known."""
+
+UNTREATED_ROW = marked("not used: not a treated patient of these data")
+"""Reason of a row of a subject who is not a treated patient."""
+
 _LIMIT = re.compile(r"(?P<sign>[<>]=?|≤|≥)\s*(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:\s*(?P<unit>\S.*))?")
 _BELOW = ("< lloq", "<lloq", "below lloq", "blq", "bloq", "< loq", "<loq", "below limit of quantification", "< lloq detected")
 _UNDETECTED = ("not detected", "undetected", "undetectable", "target not detected", "tnd", "below limit of detection", "< lod")
@@ -234,7 +240,7 @@ def read_measurements(data: str | Path, patients: Patients, protocol: Protocol) 
     patients
         The patients, from `read_patients`.
     protocol
-        The protocol, with the table ``endpoints``.
+        The protocol, with the table ``endpoints``; with amendments, that of the latest version.
 
     Returns
     -------
@@ -284,7 +290,7 @@ def read_measurements(data: str | Path, patients: Patients, protocol: Protocol) 
     of_type("patients", patients, Patients, "read_patients reads them from files")
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     path = Path(data)
-    endpoints = protocol.endpoints
+    endpoints = protocol.versions[-1][1].endpoints
     if endpoints is None:
         raise InputError("needs the table endpoints in the config, which says what is read of it", source=str(path))
     tables, notes, sha256 = _open(path)
@@ -376,7 +382,7 @@ class _Reader:
             return
         patient = self.patients.get(subject)
         if patient is None:
-            self._list(row, _("not used: not a treated patient of these data"))
+            self._list(row, _(UNTREATED_ROW))
             return
         key = self._parameter(row, columns)
         if key is None:
@@ -392,13 +398,15 @@ class _Reader:
         day, why = self._day(row, columns, patient)
         if day is None:
             if why:
-                self._list(row, why)
+                self._list(row, _(UNDATED_EVENT) if parameter.kind == "event" else why)
             return
         self._measured(row, columns, (subject, key, day), parameter)
 
     def _parameter(self, row: Row, columns: Columns) -> str | None:
         """Return the key of the parameter of a row; if there is none, the row is listed or a finding."""
         cells = [row.cell(name) for name in columns.parameter if row.cell(name).text]
+        # A code decides, where there is one: a label may be that of a derived parameter. Terms of events have several columns.
+        cells = cells[:1] if columns.value else cells
         if not cells:
             self.found.refuse(row.cell(*columns.parameter), "must not be empty")
             return None

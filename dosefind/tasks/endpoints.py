@@ -266,6 +266,8 @@ class EndpointSummary(Shown):
         Number of patients with values but without a baseline, by parameter.
     ineligible
         Patients whose baseline is outside the protocol's criteria, by parameter.
+    undated
+        Number of adverse events without a full date, by event parameter: they are not counted.
     notes, warnings
         Statements of what was derived, and of implausible values.
     attrs
@@ -291,6 +293,7 @@ class EndpointSummary(Shown):
     differences: tuple[Difference, ...] = field(repr=False)
     without_baseline: dict[str, int] = field(repr=False)
     ineligible: dict[str, tuple[str, ...]] = field(repr=False)
+    undated: dict[str, int] = field(repr=False)
     notes: tuple[str, ...] = field(repr=False)
     warnings: tuple[str, ...] = field(repr=False)
     attrs: dict[str, Any] = field(repr=False)
@@ -452,10 +455,13 @@ class _Case:
         self.groups: dict[tuple[str, str], list[Measurement]] = {}
         self.events: dict[tuple[str, str], int] = {}
         self.differences: list[Difference] = []
+        self.undated: Counter[str] = Counter()
         last: dict[str, int] = {}
         known = {subject: study_day(patient.infusions[0], cut) for subject, patient in self.patients.items()}
         for seen in measurements.values:
-            if seen.subject not in known:
+            if seen.parameter not in self.endpoints.parameters:
+                self._aside(seen, "of another version of the protocol")
+            elif seen.subject not in known:
                 self._aside(seen, "not treated by the data cutoff date")
             elif seen.day > known[seen.subject]:
                 self._aside(seen, "after the data cutoff date")
@@ -506,7 +512,10 @@ class _Case:
         for subject, patient in self.patients.items():
             for event in patient.events or ():
                 key = terms.get(plain_words(event.term))
-                if key is None or event.start is None:
+                if key is None:
+                    continue
+                if event.start is None:
+                    self.undated[key] += 1
                     continue
                 day = study_day(patient.infusions[0], event.start)
                 if day >= 1:
@@ -603,10 +612,14 @@ class _Case:
 
     def _analyse_one(self, key: str, parameter: Parameter, names: Sequence[str], course: _Course) -> None:
         given = sorted(self.groups.get((course.subject, key), []), key=lambda seen: seen.day)
-        kept = [seen for seen in given if course.transplant is None or seen.day <= course.transplant]
+        kept = []
         for seen in given:
-            if not any(seen is other for other in kept):
+            if course.died is not None and seen.day > course.died:
+                self._aside(seen, "after death")
+            elif course.transplant is not None and seen.day > course.transplant:
                 self._aside(seen, "after transplant")
+            else:
+                kept.append(seen)
         records = [Record(seen.day, seen.value if seen.value is not None else np.nan, seen.time_point) for seen in kept]
         rule = self.endpoints.rule_of(key)
         screening = None if rule in ("day-1", "none") else self.endpoints.screening
@@ -724,6 +737,7 @@ class _Case:
             differences=tuple(self.differences),
             without_baseline=dict(self.without_baseline),
             ineligible=self._ineligible(),
+            undated=dict(self.undated),
             notes=self.measurements.notes,
             warnings=self.measurements.warnings,
             attrs=attrs,
@@ -752,7 +766,8 @@ class _Case:
                 raise AssertionError("patients of a visit do not add up; this is a defect of dosefind")
 
     def _is_event(self, seen: Measurement) -> bool:
-        return self.endpoints.parameters[seen.parameter].kind == "event" and seen.kind == "event"
+        own = self.endpoints.parameters.get(seen.parameter)
+        return own is not None and own.kind == "event" and seen.kind == "event"
 
     def _n(self, level: int) -> int:
         return sum(level in (POOLED, course.level) for course in self.courses.values())

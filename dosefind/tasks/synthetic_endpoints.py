@@ -244,10 +244,8 @@ def sdtm_measurements(table: Written, patients: Sequence[Patient], study: str) -
         by_domain[name].append(_sdtm_row(name.upper(), row, first[row["subject"]], numbers[key], study))
     columns = {name: tuple(rows[0]) for name, rows in by_domain.items() if rows}
     numeric = ("SEQ", "DY", "STDY", "STRESN", "LLOQ", "STNRHI")
-    counted = {
-        name: tuple(one for one in columns[name] if one.removeprefix(name.upper()) in numeric and one != "DY") for name in columns
-    }
-    return {name: Written(columns[name], counted[name], by_domain[name]) for name in columns}
+    numbered = {name: tuple(column for column in columns[name] if column.removeprefix(name.upper()) in numeric) for name in columns}
+    return {name: Written(columns[name], numbered[name], by_domain[name]) for name in columns}
 
 
 def _domain_of(row: Mapping[str, Any]) -> str:

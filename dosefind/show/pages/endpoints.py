@@ -11,6 +11,7 @@ import numpy as np
 
 from ...endpoints.schedule import Parameter
 from ...figures import ENDPOINTS, percent
+from ...intake.measurements import UNDATED_EVENT, UNTREATED_ROW
 from ...tasks.endpoints import BASELINE, MISSING_REASONS, POOLED, ByVisit, EndpointSummary, Timed
 from ...words import _, counted, marked, n_patients
 from ..content import Block, Bullets, Definitions, Figure, Note, Page, Paragraph, Section, Table, Text, data, filled, table, text
@@ -31,6 +32,8 @@ _EXTRA = {
     "another value is analysed at the visit": marked("in the window of a visit, but another value is analysed"),
     "in no window": marked("in the window of no visit"),
     "after transplant": marked("after a transplant"),
+    "after death": marked("after the recorded death"),
+    "of another version of the protocol": marked("no parameter of the protocol version in force"),
     "after the data cutoff date": marked("after the data cutoff date"),
     "not treated by the data cutoff date": marked("of a patient not treated by the data cutoff date"),
     "no event": marked("no event by that day"),
@@ -206,8 +209,8 @@ class Shown:
         caption = filled(words, visit=data(self.visit), parameter=data(first))
         return (table(caption, heads, rows),)
 
-    def cautions(self) -> tuple[Text, ...]:
-        """Return what limits the validity of the results."""
+    def cautions(self, *, hides: bool = False) -> tuple[Text, ...]:
+        """Return what limits the validity of the results; ``hides`` leaves out what is of single patients."""
         found, items = self.found, []
         if found.differences:
             by_field = Counter(one.field for one in found.differences)
@@ -216,11 +219,21 @@ class Shown:
             items.append(filled(words, n=len(found.differences), fields=data(each)))
         if found.warnings:
             n, first = len(found.warnings), found.warnings[0]
-            words = counted("{n} implausible value: {first}.", "{n} implausible values, the first {first}.", n, first=first)
+            words = counted("{n} implausible value.", "{n} implausible values.", n)
+            if not hides:
+                words = counted("{n} implausible value: {first}.", "{n} implausible values, the first {first}.", n, first=first)
             items.append(text(words))
-        unknown = sum(row.reason == _("not used: not a treated patient of these data") for row in found.listed)
-        if unknown:
-            items.append(text(counted("{n} row is of no treated patient.", "{n} rows are of no treated patient.", unknown)))
+        late = sum(one.why == "after death" for one in found.extra)
+        if late:
+            words = counted("{n} measurement is after a recorded death.", "{n} measurements are after a recorded death.", late)
+            items.append(text(words))
+        undated = Counter(found.undated)
+        rows = Counter(row.reason for row in found.listed)
+        if n := undated.total() + rows[_(UNDATED_EVENT)]:
+            words = counted("{n} event without a full date is not counted.", "{n} events without a full date are not counted.", n)
+            items.append(text(words))
+        if n := rows[_(UNTREATED_ROW)]:
+            items.append(text(counted("{n} row is of no treated patient.", "{n} rows are of no treated patient.", n)))
         if found.without_baseline:
             each = ", ".join(f"{key} {n}" for key, n in found.without_baseline.items())
             words = _("Patients with values but no baseline, by parameter: {parameters}.")
@@ -252,7 +265,7 @@ class Shown:
             Detail("endpoint-ratios", _("Ratio to baseline"), self._ratios(pictures and not hides)),
             Detail("endpoint-shifts", _("Shift from baseline"), self._shifts()),
             Detail("endpoint-missing", _("Missing values"), self._missing()),
-            Detail("endpoint-rows", _("Measurements that are not analysed"), self._not_analysed()),
+            Detail("endpoint-rows", _("Measurements that are not analysed"), self._not_analysed(hides)),
             Detail("endpoint-differences", _("Differences from the data's own derivations"), self._differences(hides)),
             Detail("endpoint-methods", _("Visits, parameters and definitions"), self._methods()),
         ]
@@ -260,7 +273,7 @@ class Shown:
 
     def section(self, *, hides: bool = False) -> Section:
         """Return the section of a report, with pictures."""
-        caution = self.cautions()
+        caution = self.cautions(hides=hides)
         note = (Note(_("Cautions"), caution, warning=True),) if caution else ()
         inner = tuple(detail.as_section() for detail in self.sections(hides=hides, pictures=True))
         hashed = filled(_("The measurements have SHA-256 {digits}."), digits=self.found.attrs["measurements_sha256"])
@@ -327,11 +340,11 @@ class Shown:
         heads += [_("competing"), filled(_("estimate on day {day} (95% limits)"), day=self.endpoints.rate_day)]
         rows, figures = [], []
         for key, parameter in self.parameters("survival", "event"):
-            for level in (*self.found.levels, POOLED):
+            for place, level in enumerate((*self.found.levels, POOLED)):
                 row = self._timed(key, level)
                 share = row.events / row.treated if row.treated else np.nan
                 limits = _("{low} to {high}").format(low=percent(row.share_low), high=percent(row.share_high))
-                first = data(_capital(parameter.label)) if level == self.found.levels[0] else ""
+                first = data(_capital(parameter.label)) if place == 0 else ""
                 cells = [f"{row.events}/{row.treated}", f"{percent(share)} ({limits})"]
                 competing = str(row.competing) if row.kind == "incidence" else _DASH
                 rows.append([first, self._level(level), *cells, competing, self._rate(row)])
@@ -457,7 +470,7 @@ class Shown:
         caption = _("Values and missing values by reason: each row adds up to the treated patients times the visits.")
         return (table(caption, heads, rows),)
 
-    def _not_analysed(self) -> tuple[Block, ...]:
+    def _not_analysed(self, hides: bool) -> tuple[Block, ...]:
         extra = Counter(one.why for one in self.found.extra)
         listed = Counter(row.reason for row in self.found.listed)
         rows = [[_(_EXTRA[why]), f"{n:,}"] for why, n in extra.items()] + [[data(why), f"{n:,}"] for why, n in listed.items()]
@@ -467,7 +480,7 @@ class Shown:
         blocks: list[Block] = [table(caption, [_("reason"), _("rows")], rows)]
         if self.found.notes:
             blocks.append(common.points(self.found.notes))
-        if self.found.warnings:
+        if self.found.warnings and not hides:
             blocks += [Paragraph(text(_("Implausible values:"))), common.points(self.found.warnings[:_MOST])]
         return tuple(blocks)
 
