@@ -264,6 +264,8 @@ class EndpointSummary(Shown):
         Differences from what analysis data sets derived.
     without_baseline
         Number of patients with values but without a baseline, by parameter.
+    windows
+        Visits with their windows for a patient with infusions as planned.
     ineligible
         Patients whose baseline is outside the protocol's criteria, by parameter.
     undated
@@ -292,6 +294,7 @@ class EndpointSummary(Shown):
     peaks: tuple[Peak, ...] = field(repr=False)
     differences: tuple[Difference, ...] = field(repr=False)
     without_baseline: dict[str, int] = field(repr=False)
+    windows: dict[str, Visit] = field(repr=False)
     ineligible: dict[str, tuple[str, ...]] = field(repr=False)
     undated: dict[str, int] = field(repr=False)
     notes: tuple[str, ...] = field(repr=False)
@@ -736,6 +739,7 @@ class _Case:
             peaks=tuple(self._peaks()),
             differences=tuple(self.differences),
             without_baseline=dict(self.without_baseline),
+            windows=windows_of(self.endpoints, self.planned, self.planned),
             ineligible=self._ineligible(),
             undated=dict(self.undated),
             notes=self.measurements.notes,

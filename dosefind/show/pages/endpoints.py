@@ -41,9 +41,9 @@ _EXTRA = {
     "deaths are read with the patients": marked("time to death, read with the patients"),
 }
 _RULES = {
-    "last": marked("last value before the first infusion"),
-    "mean": marked("mean of the values before the first infusion"),
-    "day-1": marked("sample of day 1 stated to be before the infusion"),
+    "last": marked("last before infusion 1"),
+    "mean": marked("mean before infusion 1"),
+    "day-1": marked("day 1, stated before"),
     "none": marked("none"),
 }
 _DASH = "\u2013"
@@ -440,16 +440,16 @@ class Shown:
             rows = []
             for level in (*self.found.levels, POOLED):
                 before = dict.fromkeys([*parameter.shift, ""])
-                first = True
                 for name in before:
                     cells = []
                     for visit in self.endpoints.planned(key):
-                        found = [row for row in own if (row.level, row.visit, row.before) == (level, visit, name)]
-                        cells.append(", ".join(f"{row.after or _('missing')} {row.n}" for row in found))
+                        now = {row.after: row.n for row in own if (row.level, row.visit, row.before) == (level, visit, name)}
+                        ordered = [after for after in before if after in now]
+                        cells.append(", ".join(f"{after or _('missing')}: {now[after]}" for after in ordered))
                     if any(cells):
-                        rows.append([self._level(level) if first else "", data(name or _("none")), *cells])
-                        first = False
-            heads = [_("level"), _("baseline"), *(data(visit) for visit in self.endpoints.planned(key))]
+                        words = _("{level}, {baseline}")
+                        rows.append([filled(words, level=self._level(level), baseline=data(name or _("none"))), *cells])
+            heads = [_("level, baseline"), *(data(visit) for visit in self.endpoints.planned(key))]
             words = _("{parameter}: class at each visit, with the number of patients, by class at baseline.")
             blocks.append(table(filled(words, parameter=data(_capital(parameter.label))), heads, rows, numeric=()))
         return tuple(blocks)
@@ -507,14 +507,13 @@ class Shown:
                 data(name),
                 str(visit.day),
                 _DASH if visit.infusion is None else str(visit.infusion),
-                _DASH if visit.window is None else f"{visit.window[0]} {_DASH} {visit.window[1]}",
+                f"{self.found.windows[name].first}{_DASH}{self.found.windows[name].last}",
             ]
             for name, visit in self.endpoints.visits.items()
         ]
         words = _(
-            "Visits; without a window of its own, a visit has its samples up to the middle between visits, but none after the next "
-            "planned infusion; a visit after an infusion has those within {days}. The value nearest to the day is analysed, the "
-            "later one on ties."
+            "Visits with their windows where infusions are given as planned: up to the middle between visits, but never after the "
+            "next planned infusion; after an infusion, within {days}. The value nearest to the day is analysed, the later one on ties."
         )
         n = self.endpoints.infusion_visit_days
         within = counted("{n} day", "{n} days", n)
@@ -577,7 +576,8 @@ class Shown:
 
     @staticmethod
     def _number(value: float, digits: int) -> str:
-        return f"{value:.{digits}f}" if np.isfinite(value) else _DASH
+        # A zero has no sign.
+        return f"{round(value, digits) + 0.0:.{digits}f}" if np.isfinite(value) else _DASH
 
     def _label(self, key: str) -> str:
         return _capital(self.endpoints.parameters[key].label)
