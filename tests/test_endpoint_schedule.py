@@ -142,6 +142,7 @@ def at(*path, value):
         (("schedules", "late"), ["week 12", "week 13"], "week 20"),
         (("schedules", "late"), ["week 20", "week 12"], "increasing"),
         (("parameters", "ALT", "schedule"), "weekly", "labs"),
+        (("parameters", "BILI", "unit"), "mmol/L", "umol/L"),
         (("parameters", "HCC", "schedule"), "labs", "event"),
         (("parameters", "ALT", "plausible"), [9, 1], "order"),
         (("parameters", "ALT", "kind"), "value", "change"),

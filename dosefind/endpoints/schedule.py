@@ -17,7 +17,7 @@ from .._check import KEY, NAME, InputError, Problem, Settings
 from ..words import marked
 from .scores import CHILD_PUGH
 
-__all__ = ["DERIVED", "Endpoints", "Parameter", "PlannedVisit"]
+__all__ = ["DERIVED", "GRADES", "Endpoints", "Parameter", "PlannedVisit"]
 
 Name = Annotated[str, Field(pattern=NAME)]
 Key = Annotated[str, Field(pattern=KEY)]
@@ -32,6 +32,13 @@ DERIVED: Mapping[str, tuple[str, ...]] = {
     "eq5d5l-china": (),
 }
 """Scores that are calculated from parameters of the same day, with these parameters; EQ-5D-5L from its five digits."""
+
+
+GRADES: Mapping[str, int] = {"ASCITES": 2, "ENCEPH": 4}
+"""Highest grade of the parts of the Child-Pugh score that are judged, from 0."""
+
+
+_UNITS = {"BILI": ("umol/L", "mg/dL"), "CREAT": ("umol/L", "mg/dL"), "ALB": ("g/L", "g/dL")}
 
 
 class PlannedVisit(Settings):
@@ -83,6 +90,7 @@ class Parameter(Settings):
     )
     better: Literal["lower", "higher"] | None = Field(default=None, description=marked("whether lower or higher values are better"))
     limits: tuple[Number, Number] | None = Field(default=None, description=marked("smallest and largest possible value"))
+    whole: Annotated[bool, Field(strict=True)] = Field(default=False, description=marked("whether every value is a whole number"))
     plausible: tuple[Number, Number] | None = Field(
         default=None, description=marked("values outside this range are reported as implausible")
     )
@@ -205,6 +213,11 @@ class Endpoints(Settings):
                 if absent:
                     allowed = f"needs the parameters {', '.join(absent)}"
                     raise InputError(Problem(f"parameters.{key}.derive", parameter.derive, allowed))
+        for key in self.parts:
+            unit, allowed_units = self.parameters[key].unit, _UNITS.get(key, ("",))
+            if unit not in allowed_units:
+                allowed = f"must be {' or '.join(map(repr, allowed_units))}, because scores are calculated from it"
+                raise InputError(Problem(f"parameters.{key}.unit", unit, allowed))
         for name in self.child_pugh:
             if name not in CHILD_PUGH:
                 raise InputError(Problem("child_pugh", name, f"must be one of {', '.join(map(repr, CHILD_PUGH))}"))
@@ -254,6 +267,12 @@ class Endpoints(Settings):
             if parameter.measure is not None:
                 found.setdefault(parameter.measure, []).append(key)
         return found
+
+    @property
+    def parts(self) -> dict[str, int | None]:
+        """Return the parameters from which scores are calculated, with the highest grade of those that are judged."""
+        found = {part for parameter in self.parameters.values() for part in DERIVED.get(parameter.derive or "", ())}
+        return {part: GRADES.get(part) for part in self.parameters if part in found}
 
     def planned(self, key: str) -> dict[str, PlannedVisit]:
         """Return the visits of a parameter, by name."""

@@ -342,7 +342,7 @@ class _Reader:
         self.listed: list[Listed] = []
         self.derived: dict[str, Compared] = {}
         self.warnings: list[str] = []
-        self.keys = self._codes()
+        self.keys, self.parts = self._codes(), endpoints.parts
         self.terms = {plain_words(term): key for key, own in endpoints.parameters.items() for term in own.terms}
 
     def _codes(self) -> dict[str, str]:
@@ -500,6 +500,8 @@ class _Reader:
             kind, value = self._event(cell, columns)
         else:
             kind, value = self._value(row, cell, columns, parameter)
+            if kind == "value" and cell is not None and value is not None and not self._allowed(cell, key, parameter, value):
+                return
         if kind is None or point is None:
             return
         if kind == "":
@@ -591,6 +593,19 @@ class _Reader:
             self.found.refuse(cell, "must not be negative")
             return None, None
         return "value", value
+
+    def _allowed(self, cell: Cell, key: str, parameter: Parameter, value: float) -> bool:
+        """Return whether a value can be one of its parameter, also as a part of a score; otherwise it is a finding."""
+        most = self.parts.get(key)
+        if (parameter.whole or most is not None) and value != int(value):
+            self.found.refuse(cell, "must be a whole number")
+        elif most is not None and not 0 <= value <= most:
+            self.found.refuse(cell, f"must be a whole number from 0 to {most}")
+        elif key in self.parts and most is None and value <= 0:
+            self.found.refuse(cell, "must be above 0")
+        else:
+            return True
+        return False
 
     def _limit(self, row: Row, names: Iterable[str]) -> float | None:
         cell = next((row.cell(name) for name in names if row.cell(name).text), None)

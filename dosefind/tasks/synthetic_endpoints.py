@@ -212,7 +212,7 @@ class _Person:
             return "".join(str(int(digit)) for digit in digits), None
         if typical is None:
             low, high = parameter.limits or parameter.plausible or (1.0, 100.0)
-            whole = bool(parameter.shift) or parameter.digits == 0
+            whole = parameter.whole or parameter.digits == 0
             place = 0.2 + 0.15 * own + 0.08 * error if whole else 0.45 + 0.12 * own + 0.06 * error + 0.05 * years
             drawn = low + (high - low) * float(np.clip(place, 0, 1))
             return (round(drawn) if whole else round(drawn, 1)), None

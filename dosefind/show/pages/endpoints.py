@@ -513,7 +513,8 @@ class Shown:
         ]
         words = _(
             "Visits with their windows where infusions are given as planned: up to the middle between visits, but never after the "
-            "next planned infusion; after an infusion, within {days}. The value nearest to the day is analysed, the later one on ties."
+            "next planned infusion; after an infusion, within {days}. The value nearest to the day is analysed, the later one on "
+            "ties."
         )
         n = self.endpoints.infusion_visit_days
         within = counted("{n} day", "{n} days", n)
