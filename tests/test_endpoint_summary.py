@@ -11,7 +11,7 @@ from scipy import stats
 import dosefind as dsf
 from dosefind.cli import main
 from dosefind.endpoints import censored_mean, meld
-from dosefind.show.content import Table, as_string
+from dosefind.show.content import Figure, Table, as_string
 from dosefind.show.pages.endpoints import Shown, endpoints
 from dosefind.show.terminal import as_lines
 from dosefind.tasks.endpoints import BASELINE, MISSING_REASONS, POOLED
@@ -522,6 +522,35 @@ def test_pages_of_endpoints(synthetic, snapshot):
     page = endpoints(synthetic[1])
     titles = "\n".join(as_string(section.title) for section in page.sections)
     assert f"{as_lines(page, width=80)}\n{titles}" == snapshot
+
+
+@pytest.mark.slow
+def test_section_of_the_conduct_report(tmp_path):
+    """The same numbers as the page, with charts; nothing of single patients where they must be hidden; assumptions are listed."""
+    rows = [*ALB, "B-3,ALT,200,U/L,85,,", "B-3,BILI,63,umol/L,85,,"]
+    patients, measured = read(tmp_path, rows)
+    made = dsf.report(TRIAL, patients, date(2025, 3, 1), measurements=measured)
+    (section,) = (section for section in made.sections if section.id == "endpoints")
+    (assumed,) = (section for section in made.sections if section.id == "assumed")
+    keys = {as_string(row[0]) for block in assumed.blocks if isinstance(block, Table) for row in block.rows}
+    assert {"endpoints.baseline", "endpoints.infusion_visit_days"} <= keys
+    summary = summarize(tmp_path, rows)
+    open_, closed = (
+        [block for part in (whole, *whole.sections) for block in part.blocks]
+        for whole in (section, Shown(summary).section(hides=True))
+    )
+    (cells,) = ([as_string(cell) for cell in row] for block in open_[:3] if isinstance(block, Table) for row in block.rows[2:3])
+    for cell, level in zip(cells[1:], summary.levels, strict=True):
+        known = summary.cells["ALB", level, "week 12"]
+        assert cell.startswith(f"{known.n_change}: {known.change_mean:.1f} (")
+    # Two of changes, one of liver safety, and those of events, which show no single patient by name.
+    assert [len([block for block in blocks if isinstance(block, Figure)]) for blocks in (open_, closed)] == [9, 6]
+    words = {
+        kind: " ".join(as_string(cell) for block in blocks if isinstance(block, Table) for row in block.rows for cell in row)
+        for kind, blocks in (("open", open_), ("closed", closed))
+    }
+    assert "B-3" in words["open"]
+    assert not any(subject in words["closed"] for subject in ("A-1", "B-2", "B-3"))
 
 
 def test_command_writes_every_table(tmp_path, synthetic):
