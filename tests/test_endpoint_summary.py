@@ -543,8 +543,8 @@ def test_section_of_the_conduct_report(tmp_path):
     for cell, level in zip(cells[1:], summary.levels, strict=True):
         known = summary.cells["ALB", level, "week 12"]
         assert cell.startswith(f"{known.n_change}: {known.change_mean:.1f} (")
-    # Two of changes, one of liver safety, and those of events, which show no single patient by name.
-    assert [len([block for block in blocks if isinstance(block, Figure)]) for blocks in (open_, closed)] == [9, 6]
+    # Two of changes, one of liver safety, two of survival, which show no single patient by name; no patient had another event.
+    assert [len([block for block in blocks if isinstance(block, Figure)]) for blocks in (open_, closed)] == [5, 2]
     words = {
         kind: " ".join(as_string(cell) for block in blocks if isinstance(block, Table) for row in block.rows for cell in row)
         for kind, blocks in (("open", open_), ("closed", closed))

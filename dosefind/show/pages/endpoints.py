@@ -348,8 +348,8 @@ class Shown:
                 cells = [f"{row.events}/{row.treated}", f"{percent(share)} ({limits})"]
                 competing = str(row.competing) if row.kind == "incidence" else _DASH
                 rows.append([first, self._level(level), *cells, competing, self._rate(row)])
-            if pictures:
-                figures += self._picture("events", key, pictures)
+            # Where no patient had the event, the table says all.
+            figures += self._picture("events", key, pictures and self._timed(key, POOLED).events > 0)
         if not rows:
             return ()
         caption = _("Events among treated patients; survival by Kaplan-Meier, cumulative incidence by Aalen-Johansen.")
