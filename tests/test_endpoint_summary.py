@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import date, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from scipy import stats
@@ -125,6 +126,50 @@ def test_every_patient_is_counted_once_at_every_visit(synthetic):
     events = {seen.source for seen in _patients[1].values if seen.kind == "event"}
     used = {*values[~values.derived].source, *found.tables["extra"].source, *found.tables["listed"].source, *events}
     assert len(used) == rows
+
+
+# Windows of the specification, and the number of infusions before which a sample must be taken.
+WINDOWS = {
+    "day 28": (28, 2, 42, 1), "day 56": (56, 43, 70, 2), "week 12": (85, 71, 113, 3), "week 20": (141, 114, 183, 3),
+    "week 32": (225, 184, 309, 3), "week 56": (393, 310, 420, 3),
+}  # fmt: skip
+
+
+def test_every_analysed_value_by_a_second_reading_of_the_file(synthetic):
+    """Values and changes of all patients at calendar visits, chosen from the CSV by another few lines."""
+    (patients, _measured, folder), found = synthetic
+    rows = pd.read_csv(folder / "measurements.csv", keep_default_na=False)
+    by_subject = {patient.subject: patient for patient in patients.patients}
+    gone = {(extra.subject, extra.source) for extra in found.extra if extra.why in ("after transplant", "after death")}
+    compared = 0
+    for key in ("ALB", "BILI", "CD4", "SF36-GH", "LSM"):
+        own = analysed(found, key)
+        for subject, patient in by_subject.items():
+            first = patient.infusions[0]
+            days = [(day - first).days + 1 for day in patient.infusions]
+            taken = []
+            for row in rows[(rows.subject == subject) & (rows.parameter == key)].itertuples():
+                # In a CSV the header is row 1. A sample after an infusion, on its day, is of the visit of that day.
+                if (subject, f"measurements.csv row {row.Index + 2}") not in gone and row.time_point != "post":
+                    day = (date.fromisoformat(row.date) - first).days
+                    taken.append((day + 1 if day >= 0 else day, row.time_point, float(row.value)))
+            before = [value for day, _point, value in sorted(taken) if -14 <= day < 0]
+            for visit, (target, low, high, most) in WINDOWS.items():
+                if visit not in TRIAL.protocol.endpoints.planned(key):
+                    continue
+                inside = [
+                    (abs(day - target), -day, value)
+                    for day, point, value in taken
+                    if low <= day <= high and (len(days) <= most or day < days[most] or (day == days[most] and point == "pre"))
+                ]
+                known = own.get((subject, visit))
+                assert (known is None) == (not inside), (key, subject, visit)
+                if known is not None:
+                    value = min(inside)[2]
+                    assert known.value == value
+                    assert known.change == (pytest.approx(value - before[-1], abs=1e-12) if before else None)
+                    compared += 1
+    assert compared > 250
 
 
 @pytest.fixture(scope="module")

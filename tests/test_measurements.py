@@ -1,6 +1,7 @@
 """Measurements of endpoints as read: every row used or listed, values beyond limits kept as such, broken cells refused by place."""
 
 from collections import Counter
+from datetime import date
 
 import pytest
 
@@ -271,3 +272,21 @@ def test_long_table_and_sdtm_are_the_same_measurements(tmp_path, synthetic):
     }
     assert len(protocol.endpoints.measures) == 48
     assert {one.reason for one in found.missing} >= {"missed", "withdrawn", "no infusion"}
+
+
+def test_workbooks_are_read_like_tables(tmp_path, patients):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.title = "measurements"
+    book.active.append(["subject", "parameter", "value", "unit", "date", "time_point"])
+    book.active.append(["A-1", "ALT", 41, "U/L", date(2024, 1, 29), None])
+    book.active.append(["A-1", "IL6", "< 1.5", "pg/mL", date(2024, 1, 2), "pre"])
+    book.create_sheet("notes").append(["times are local"])
+    book.save(tmp_path / "m.xlsx")
+    found = dsf.read_measurements(tmp_path / "m.xlsx", patients, PROTOCOL)
+    assert [seen[1:6] for seen in found.values] == [("ALT", 28, "value", 41.0, ""), ("IL6", 1, "below", 1.5, "pre")]
+    assert any("notes" in note for note in found.notes)
+    book.create_sheet("more").append(["subject", "value"])
+    book.save(tmp_path / "m.xlsx")
+    with pytest.raises(dsf.InputError, match="more"):
+        dsf.read_measurements(tmp_path / "m.xlsx", patients, PROTOCOL)
