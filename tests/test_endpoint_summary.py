@@ -111,6 +111,40 @@ def test_each_reason_of_a_missing_value(tmp_path):
     assert analysed(one, "ALT")["A-1", "day 28"].day == 30
 
 
+def test_days_on_which_reasons_begin_and_follow_up_ends(tmp_path):
+    """On the last day of a window and on the day of an event; the window of week 12 ends on day 113, that of day 56 on day 70."""
+    day = {number: (FIRST + timedelta(days=number - 1)).isoformat() for number in (29, 57, 70, 113, 120, 200)}
+    people = f"""
+A-1,1,{FIRST},{day[29]},{day[57]},{day[113]},no,,,{day[113]}
+A-2,1,{FIRST},{day[29]},{day[57]},{day[70]},no,{day[70]},WITHDRAWAL BY SUBJECT,
+A-3,1,{FIRST},{day[29]},{day[57]},{day[120]},no,,,
+"""
+    rows = ["A-3,TRANSPLANT,yes,,113,,", "A-3,TRANSPLANT,yes,,118,,", "A-3,TRANSPLANT,yes,,115,,", "A-3,ALB,30,g/L,113,,"]
+    rows += ["A-2,ALB,31,g/L,90,,", "A-3,CD4,300,10^6/L,114,,"]
+    found = summarize(tmp_path, rows, people=people, as_of=date.fromisoformat(day[113]))
+    assert reasons(found, "ALT", "week 12") == {"A-1": "died", "A-2": "withdrawn", "A-3": "transplant"}
+    assert reasons(found, "ALT", "day 56") == {"A-1": "missed", "A-2": "withdrawn", "A-3": "missed"}
+    # The value of the day of the transplant is one before it.
+    assert analysed(found, "ALB")["A-3", "week 12"].value == 30
+    before = summarize(tmp_path, rows, people=people, as_of=date.fromisoformat(day[113]) - timedelta(days=1))
+    assert reasons(before, "ALT", "week 12") == {"A-1": "not due", "A-2": "withdrawn", "A-3": "not due"}
+    last = summarize(tmp_path, rows, people=people, as_of=date.fromisoformat(day[200]))
+    times = {(one.subject, one.parameter): (one.day, one.cause) for one in last.follow_up}
+    assert times["A-1", "OS"] == (113, "death")
+    # Withdrawn on day 70, and seen once more on day 90.
+    assert times["A-2", "OS"] == (90, "")
+    assert times["A-3", "OS"] == (120, "")
+    assert times["A-3", "TRANSPLANT"] == (113, "event")
+    assert times["A-3", "TFS"] == (113, "transplant")
+
+
+def test_the_latest_contact_does_not_outlast_a_withdrawal(tmp_path):
+    people = f"A-1,1,{FIRST},,,2024-12-01,no,2024-03-01,LOST TO FOLLOW-UP,"
+    found = summarize(tmp_path, ["A-1,ALB,30,g/L,-1,,"], people=people)
+    (one,) = (one for one in found.follow_up if one.parameter == "OS")
+    assert (one.day, one.cause) == (60, "")
+
+
 def test_every_patient_is_counted_once_at_every_visit(synthetic):
     """From the tables as saved: values and missing ones by reason add up to the treated patients, levels to all of them."""
     _patients, found = synthetic
