@@ -118,16 +118,17 @@ def test_days_on_which_reasons_begin_and_follow_up_ends(tmp_path):
 A-1,1,{FIRST},{day[29]},{day[57]},{day[113]},no,,,{day[113]}
 A-2,1,{FIRST},{day[29]},{day[57]},{day[70]},no,{day[70]},WITHDRAWAL BY SUBJECT,
 A-3,1,{FIRST},{day[29]},{day[57]},{day[120]},no,,,
+A-4,1,{FIRST},{day[29]},{day[57]},{day[120]},no,,,
 """
     rows = ["A-3,TRANSPLANT,yes,,113,,", "A-3,TRANSPLANT,yes,,118,,", "A-3,TRANSPLANT,yes,,115,,", "A-3,ALB,30,g/L,113,,"]
     rows += ["A-2,ALB,31,g/L,90,,", "A-3,CD4,300,10^6/L,114,,"]
     found = summarize(tmp_path, rows, people=people, as_of=date.fromisoformat(day[113]))
-    assert reasons(found, "ALT", "week 12") == {"A-1": "died", "A-2": "withdrawn", "A-3": "transplant"}
-    assert reasons(found, "ALT", "day 56") == {"A-1": "missed", "A-2": "withdrawn", "A-3": "missed"}
+    assert reasons(found, "ALT", "week 12") == {"A-1": "died", "A-2": "withdrawn", "A-3": "transplant", "A-4": "missed"}
+    assert reasons(found, "ALT", "day 56") == {"A-1": "missed", "A-2": "withdrawn", "A-3": "missed", "A-4": "missed"}
     # The value of the day of the transplant is one before it.
     assert analysed(found, "ALB")["A-3", "week 12"].value == 30
     before = summarize(tmp_path, rows, people=people, as_of=date.fromisoformat(day[113]) - timedelta(days=1))
-    assert reasons(before, "ALT", "week 12") == {"A-1": "not due", "A-2": "withdrawn", "A-3": "not due"}
+    assert reasons(before, "ALT", "week 12") == {"A-1": "not due", "A-2": "withdrawn", "A-3": "not due", "A-4": "not due"}
     last = summarize(tmp_path, rows, people=people, as_of=date.fromisoformat(day[200]))
     times = {(one.subject, one.parameter): (one.day, one.cause) for one in last.follow_up}
     assert times["A-1", "OS"] == (113, "death")
@@ -496,6 +497,7 @@ ADTTE = """USUBJID,PARAMCD,PARAM,AVAL,STARTDT,ADT,CNSR,EVNTDESC
 A-1,HCC,Time to liver cancer,400,2024-01-02,2025-02-04,1,END OF STUDY
 A-2,HCC,Time to liver cancer,200,2024-01-02,2024-07-19,0,LIVER CANCER
 B-2,OS,Overall survival,99,2024-01-02,2024-04-09,0,DEATH
+B-3,TFS,Survival without transplantation,120,2024-01-02,2024-04-30,0,TRANSPLANT
 """
 
 

@@ -272,6 +272,13 @@ def test_records_of_visits(records, analysed):
     assert not {*found.values()} & {*others}
 
 
+def test_sample_before_the_first_infusion_is_of_no_visit():
+    """Also where the window of a visit begins on day 1."""
+    first = midpoint_windows({"day 3": 3}, 1, 10, INFUSIONS)
+    assert assign([Record(1, 1.0, "pre"), Record(-1, 1.0)], first, INFUSIONS)[0] == {}
+    assert assign([Record(1, 1.0, "post")], first, INFUSIONS)[0] == {"day 3": 0}
+
+
 def test_baselines():
     assert baseline([Record(-10, 4.0), Record(-1, 6.0)]) == 6.0
     assert baseline([Record(-10, 4.0), Record(-1, 6.0)], rule="mean") == 5.0

@@ -543,7 +543,7 @@ class _Case:
             subject=patient.subject,
             level=patient.level,
             infusions=tuple(study_day(first, day) for day in patient.infusions),
-            followed=died if died is not None else followed,
+            followed=followed,
             cut=cut,
             died=died,
             transplant=transplant,
