@@ -54,12 +54,16 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
     ),
     "endpoints": (
         "Endpoints",
-        "Scores from measured values, visit windows and baselines, survival with competing events: pure functions.",
+        "From measurements to results by dose and visit; and the pure functions: scores from measured values, visit windows and "
+        "baselines, survival with competing events, means of censored values.",
         [
+            *("read_measurements", "Measurements", "intake.measurements.Measurement", "summarize_endpoints", "EndpointSummary"),
+            *("endpoints.Endpoints", "endpoints.Parameter", "endpoints.PlannedVisit"),
             *("endpoints.meld", "endpoints.meld_na", "endpoints.meld_3", "endpoints.child_pugh", "endpoints.eq5d5l_china"),
             *("endpoints.cldq", "endpoints.asas", "endpoints.Record", "endpoints.Visit", "endpoints.midpoint_windows"),
             *("endpoints.assign", "endpoints.baseline", "endpoints.kaplan_meier", "endpoints.Survival"),
-            *("endpoints.aalen_johansen", "endpoints.Incidence"),
+            *("endpoints.aalen_johansen", "endpoints.Incidence", "endpoints.windows_of", "endpoints.baseline_records"),
+            *("endpoints.given_before", "endpoints.censored_mean", "endpoints.mean_interval", "endpoints.Mean"),
         ],
     ),
     "efficacy": (

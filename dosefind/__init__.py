@@ -21,6 +21,7 @@ _HOMES = {
     "CRM": "designs",
     "CourseBLRM": "designs",
     "DecisionTable": "designs",
+    "EndpointSummary": "tasks",
     "Exchangeable": "models",
     "Exnex": "models",
     "Hazard": "models",
@@ -35,6 +36,7 @@ _HOMES = {
     "Logistic": "models",
     "Logistic2": "models",
     "MTPI2": "designs",
+    "Measurements": "intake",
     "NextDose": "tasks",
     "NextStep": "tasks",
     "Power": "models",
@@ -70,6 +72,7 @@ _HOMES = {
     "progress": "show.notebook",
     "randomised_stage": "efficacy.randomised",
     "read_adjudications": "adjudications",
+    "read_measurements": "intake",
     "read_patients": "intake",
     "read_result": "results",
     "record_adjudication": "adjudications",
@@ -80,6 +83,7 @@ _HOMES = {
     "settle": "tasks",
     "simulate": "operating.simulation",
     "skeleton": "models.elicitation",
+    "summarize_endpoints": "tasks",
     "synthesize": "tasks",
 }
 

@@ -25,6 +25,8 @@ from .efficacy.randomised import patients_needed as patients_needed
 from .efficacy.randomised import randomised_stage as randomised_stage
 from .efficacy.responses import response_outcomes as response_outcomes
 from .evaluability import evaluate as evaluate
+from .intake import Measurements as Measurements
+from .intake import read_measurements as read_measurements
 from .intake import read_patients as read_patients
 from .models import BivariateNormal as BivariateNormal
 from .models import Hazard as Hazard
@@ -43,6 +45,7 @@ from .results import read_result as read_result
 from .show import report as report
 from .show.notebook import progress as progress
 from .tasks import Analysis as Analysis
+from .tasks import EndpointSummary as EndpointSummary
 from .tasks import NextDose as NextDose
 from .tasks import NextStep as NextStep
 from .tasks import Synthetic as Synthetic
@@ -58,6 +61,7 @@ from .tasks import paths as paths
 from .tasks import select as select
 from .tasks import sensitivity as sensitivity
 from .tasks import settle as settle
+from .tasks import summarize_endpoints as summarize_endpoints
 from .tasks import synthesize as synthesize
 from .trial import States as States
 

@@ -617,6 +617,72 @@ def analyze(
     show(analysis(summary), details)
 
 
+_measurements = click.option(
+    "--measurements",
+    type=click.Path(path_type=Path),
+    help="Measurements of the endpoints, one row each, as .csv or .xlsx, or a folder with LB, QS, RS, VS or ADLB, ADQS, ADTTE.",
+)
+
+
+def _measured(data: Path, measurements: Path | None, patients: Any, protocol: Protocol) -> Any:
+    """Return the measurements of a table or folder of their own, or of the folder of the patients."""
+    from .given_files import is_folder
+    from .intake import read_measurements
+
+    if measurements is None and not is_folder(data):
+        raise click.UsageError("Missing option '--measurements': the table of measurements (or --data is a folder with domains).")
+    return read_measurements(data if measurements is None else measurements, patients, protocol)
+
+
+@main.command(
+    name="endpoints",
+    examples=(
+        "endpoints configs/nct05948982.toml --data patients.csv --measurements measurements.csv --out results",
+        "endpoints configs/nct05948982.toml --data sdtm --as-of 2024-03-14 --details",
+    ),
+)
+@_config
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Patients, as for 'next'; a folder may hold the measurements too.",
+)
+@_events
+@_measurements
+@_as_of
+@_details
+@_common
+def endpoints_(
+    config: Path,
+    data: Path,
+    events: Path | None,
+    measurements: Path | None,
+    as_of: datetime | None,
+    details: bool,
+    output: _Output,
+) -> None:
+    """Summarize the endpoints by dose and visit: changes from baseline, survival, incidences, missing values."""
+    from . import provenance, tasks
+    from .config import load_trial
+    from .intake import read_patients
+    from .tasks.endpoints import TABLES
+
+    output.claim_names(provenance.table_names("endpoints", TABLES))
+    trial = load_trial(config)
+    patients = read_patients(data, trial.protocol, events=events, progress=_progress("rows"))
+    read = _measured(data, measurements, patients, trial.protocol)
+    found = tasks.summarize_endpoints(trial, patients, read, None if as_of is None else as_of.date())
+    output.save(partial(provenance.save_tables, found.tables, found.attrs, stem="endpoints"))
+    if output.as_json:
+        click.echo(provenance.tables_as_json(found.tables, found.attrs))
+        return
+    from .show.pages.endpoints import endpoints
+    from .show.terminal import show
+
+    show(endpoints(found), details)
+
+
 @main.command(
     examples=(
         "settle examples/nct05962762/dose-selection/trial.toml --responses '1/6 3/6 4/6'",
@@ -1009,6 +1075,11 @@ def adjudicate(
 @click.option(
     "--response", help="True response rate (or mean change) of each dose, such as '0.2,0.4,0.5': also simulate the endpoint."
 )
+@click.option(
+    "--endpoints",
+    is_flag=True,
+    help="Also simulate every parameter of the table endpoints, with follow-up to its last visit.",
+)
 @_binding
 @_common
 def synthesize(
@@ -1021,6 +1092,7 @@ def synthesize(
     kinds: tuple[str, ...],
     gap: float,
     response: str | None,
+    endpoints: bool,
     design: str | None,
     output: _Output,
 ) -> None:
@@ -1030,7 +1102,7 @@ def synthesize(
 
     if output.out is None:
         raise click.UsageError("Missing option '--out': the folder for the synthetic trial.")
-    output.claim_names(list(tasks.SYNTHETIC_FILES))
+    output.claim_names([*tasks.SYNTHETIC_FILES, *(tasks.MEASURED_FILES if endpoints else ())])
     trial = load_trial(config)
     made = tasks.synthesize(
         trial,
@@ -1044,6 +1116,7 @@ def synthesize(
         gap=gap,
         design=design,
         response=None if response is None else _numbers(response, "--response"),
+        endpoints=endpoints,
     )
     output.save(made.write)
     click.echo(made.as_json() if output.as_json else str(made).rstrip())
@@ -1101,6 +1174,7 @@ def _truth(text: str, protocol: Protocol) -> Any:
 )
 @_events
 @_assessments
+@_measurements
 @_as_of
 @_replay
 @_final
@@ -1115,6 +1189,7 @@ def report(
     data: Path | None,
     events: Path | None,
     assessments: Path | None,
+    measurements: Path | None,
     as_of: datetime | None,
     replay: bool,
     final: bool,
@@ -1140,6 +1215,7 @@ def report(
     options = {
         "--events": events,
         "--assessments": assessments,
+        "--measurements": measurements,
         "--as-of": as_of,
         "--replay": replay or None,
         "--final": final or None,
@@ -1154,6 +1230,7 @@ def report(
     else:
         patients = read_patients(data, trial.protocol, events=events, assessments=assessments, progress=_progress("rows"))
         cut = None if as_of is None else as_of.date()
+        measured = None if measurements is None else _measured(data, measurements, patients, trial.protocol)
         found = show.report(
             *(trial, patients, cut),
             replay=replay,
@@ -1162,6 +1239,7 @@ def report(
             curve=curve,
             decisions=config.parent / "decisions.csv",
             adjudications=config.parent / "adjudications.csv",
+            measurements=measured,
         )
     with warnings.catch_warnings(record=True) as caught:
         # Always: the author of the report must see that a character is in no font.

@@ -15,6 +15,7 @@ __all__ = [
     "BORROWING",
     "CALENDAR",
     "EFFICACY",
+    "ENDPOINTS",
     "ESTIMATES",
     "OPERATING",
     "OPTIMUM",
@@ -499,6 +500,41 @@ WAITING: dict[str, Quantity] = {
     ),
 }
 """Whether to decide now or to wait, by the names in the tables of `dosefind.next_dose`."""
+
+ENDPOINTS: dict[str, Quantity] = {
+    "treated": Quantity(marked("patients with an infusion by the data cutoff date"), marked("treated"), "patients"),
+    "n": Quantity(marked("patients with a value at the visit, quantified or beyond a limit"), marked("n"), "patients"),
+    "mean": Quantity(marked("mean of the quantified values"), marked("mean")),
+    "sd": Quantity(marked("standard deviation"), marked("SD")),
+    "median": Quantity(marked("median, with the smallest and the largest value"), marked("median (range)")),
+    "change": Quantity(
+        marked("mean change from each patient's baseline, with its 95% t interval; no adjustment, no test"),
+        marked("mean change (95% interval)"),
+    ),
+    "survival": Quantity(
+        marked(
+            "Kaplan-Meier estimate beyond the day, with log-log limits; a transplant ends survival without transplantation only"
+        ),
+        marked("survival"),
+        "%",
+    ),
+    "incidence": Quantity(
+        marked("Aalen-Johansen estimate by the day; a patient with a competing event can no longer have the event"),
+        marked("cumulative incidence"),
+        "%",
+    ),
+    "share": Quantity(
+        marked("patients with an event among those treated, with exact (Clopper-Pearson) 95% limits"), marked("share"), "%"
+    ),
+    "ratio": Quantity(
+        marked(
+            "ratio of geometric means to baseline; values below the limit of quantification are censored (maximum likelihood on "
+            "logarithms), and there is no estimate if more than half of the ratios are censored"
+        ),
+        marked("ratio (95% interval)"),
+        digits=2,
+    ),
+}
 
 
 def defined(quantities: Mapping[str, Quantity], **values: Any) -> dict[str, str]:

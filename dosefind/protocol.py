@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_valid
 from scipy.special import betainc
 
 from ._check import KEY, MOST_DOSES, NAME, InputError, Problem, Settings, calendar_day, curve_values, reach, shown_key
+from .endpoints.schedule import Endpoints
 from .timing import Accrual, Discontinuation, Gates, Onset
 from .units import wrong_unit
 from .words import _, counted, marked, n_days
@@ -939,6 +940,7 @@ class Amendment(Settings):
     pause: dict[str, Any] = _changes("pause")
     utility: dict[str, Any] = _changes("utility")
     efficacy: dict[str, Any] = _changes("efficacy")
+    endpoints: dict[str, Any] = _changes("endpoints")
     report: dict[str, Any] = _changes("report")
     assumed: dict[str, Name] = Field(
         default_factory=dict, description=marked("changed keys whose values the amendment does not state, each with the reason")
@@ -1052,6 +1054,8 @@ class Protocol(Settings):
         Utilities of outcomes, and the probability of a response.
     efficacy
         Efficacy endpoint of each patient, its estimand, and the sponsor's utilities.
+    endpoints
+        Endpoints of the trial: visits, schedules and parameters.
     accrual
         How candidates arrive; a calendar needs it.
     onset
@@ -1093,6 +1097,7 @@ class Protocol(Settings):
     rp2d: RP2D = Field(default_factory=RP2D)
     utility: Utility | None = None
     efficacy: Efficacy | None = None
+    endpoints: Endpoints | None = None
     accrual: Accrual | None = None
     onset: Onset | None = None
     discontinuation: Discontinuation | None = None
@@ -1217,6 +1222,7 @@ class Protocol(Settings):
         self._check_gates()
         self._check_assumed()
         self._check_onset()
+        self._check_endpoints()
         if self.utility is not None:
             efficacy = list(self.utility.efficacy)
             if len(efficacy) != self.n_doses or not all(0 <= rate <= 1 for rate in efficacy):
@@ -1277,6 +1283,22 @@ class Protocol(Settings):
         if sum(onset.interval_days) > self.treatment.dlt_window_days:
             allowed = f"must have a sum of at most {self.treatment.dlt_window_days}, the days of the DLT window"
             raise InputError(Problem("onset.interval_days", list(onset.interval_days), allowed))
+
+    def _check_endpoints(self) -> None:
+        """Check that visits after an infusion are of a planned infusion, on its day or later and before the next one."""
+        planned = self.treatment.infusion_days
+        for name, visit in {} if self.endpoints is None else self.endpoints.visits.items():
+            place, number = f"endpoints.visits.{shown_key(name)}", visit.infusion
+            if number is None:
+                continue
+            if number > len(planned):
+                allowed = f"must be at most {len(planned)}, the number of planned infusions (treatment.infusion_days)"
+                raise InputError(Problem(f"{place}.infusion", number, allowed))
+            if visit.day < planned[number - 1] or (number < len(planned) and visit.day >= planned[number]):
+                allowed = (
+                    f"must be on day {planned[number - 1]}, the day of infusion {number}, or later and before the next infusion"
+                )
+                raise InputError(Problem(f"{place}.day", visit.day, allowed))
 
     def _check_gates(self) -> None:
         """Check that the infusion of a gate is planned within the DLT window."""

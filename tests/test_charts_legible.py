@@ -4,6 +4,8 @@ Measured with matplotlib's renderer: no text overlaps another or is outside the 
 width of 160 mm, every axis has a label with its unit, every look is explained, and fills of a key differ in grey.
 """
 
+import functools
+import tempfile
 import types
 from itertools import combinations
 
@@ -329,6 +331,41 @@ SELECTIONS = {
     "changes": lambda: dose_selection("nct05948982"),
 }
 
+
+@functools.cache
+def with_measurements():
+    """A synthetic trial with measurements."""
+    made = dsf.synthesize(dsf.load_trial(ROOT / "configs" / "nct05948982.toml"), "none toxic", seed=3, endpoints=True)
+    with tempfile.TemporaryDirectory() as folder:
+        made.write(folder)
+        patients = dsf.read_patients(f"{folder}/patients.csv", made.protocol, events=f"{folder}/events.csv")
+        return patients, dsf.read_measurements(f"{folder}/measurements.csv", patients, made.protocol), made.protocol
+
+
+def endpoints_of(label="", unit=""):
+    """The summary of its endpoints, with another label of every parameter and another unit of the doses."""
+    patients, values, protocol = with_measurements()
+    if not label:
+        return dsf.summarize_endpoints(protocol, patients, values)
+    table = protocol.model_dump(exclude_unset=True) | {"assumed": {}, "borrowing": {}}
+    table["doses"] |= {"unit": unit, "reference": table["doses"]["reference"] | {"unit": unit}}
+    for number, key in enumerate(table["endpoints"]["parameters"]):
+        table["endpoints"]["parameters"][key]["label"] = f"{label} {number}"
+    return dsf.summarize_endpoints(dsf.Protocol.read(table), patients, values)
+
+
+SUMMARIES = {
+    "three doses": endpoints_of,
+    "long names": lambda: endpoints_of(NAME[:190], UNIT),
+    "other letters": lambda: endpoints_of(OTHER[:190], "x"),
+}
+OF_ENDPOINTS = {"changes": ("MELD",), "ratios": ("IL6",), "events": ("TFS",), "liver": ()}
+
+
+def drawn_of_endpoints(chart, make):
+    return lambda: getattr(plots, chart)(make(), *OF_ENDPOINTS[chart])
+
+
 OF_OPTIMUM, OF_CALENDAR, OF_ANALYSIS, OF_COMPARISON = (
     ("frontier",),
     ("duration",),
@@ -347,6 +384,7 @@ CHARTS = {
     **{(chart, key): drawn_from(chart, make) for key, make in DURATIONS.items() for chart in OF_CALENDAR},
     **{(chart, key): drawn_from(chart, make) for key, make in OPTIMA.items() for chart in OF_OPTIMUM},
     **{(chart, key): drawn_from(chart, make) for key, make in SELECTIONS.items() for chart in ("efficacy", "utility")},
+    **{(chart, key): drawn_of_endpoints(chart, make) for key, make in SUMMARIES.items() for chart in OF_ENDPOINTS},
     **{("trial", key): make for key, make in TRIALS.items()},
     **{("calendar", key): make for key, make in CALENDARS.items()},
     **{("decisions", key): make for key, make in DECISIONS.items()},
@@ -378,6 +416,10 @@ QUICK = {
     ("efficacy", "responses"),
     ("efficacy", "other letters"),
     ("utility", "long names"),
+    ("changes", "long names"),
+    ("ratios", "three doses"),
+    ("events", "long names"),
+    ("liver", "three doses"),
     ("trial", "long subjects"),
     ("trial", "twelve doses"),
     ("trial", "nobody"),
@@ -401,6 +443,10 @@ UNITS = {
     "allocation": ("Dose (", "Design"),
     "duration": ("(days)", "Design"),
     "frontier": ("DLTs (patients)", "(points)"),
+    "changes": ("Visit", "baseline"),
+    "ratios": ("Visit", "Ratio to baseline"),
+    "events": ("Study day", "(%)"),
+    "liver": ("(multiple", "(multiple"),
     "trial": ("Patient", "Dose"),
     "calendar": ("Date", "dose level"),
     "decisions": ("Number of patients", "DLTs"),
@@ -408,7 +454,12 @@ UNITS = {
 }
 # Looks that a text beside them explains, or that only separate.
 SEPARATOR, GREY = ("line", "#bfbfbf"), "#595959"
+DOSES_OF_ENDPOINTS = ("#0072b2", "#b34700", "#1a1a1a")
+PATIENTS = {("mark", ".", colour): "Thin lines are patients" for colour in DOSES_OF_ENDPOINTS}
 BESIDE = {
+    "changes": {SEPARATOR: "", **PATIENTS},
+    "ratios": {SEPARATOR: "", ("line", GREY): "dotted lines are", **PATIENTS},
+    "liver": {("line", GREY): "Dashed", **{("line", colour): "thin line leads" for colour in DOSES_OF_ENDPOINTS}},
     "trial": {("fill", "#f2f2f2", None): "cohort", ("line", GREY): "dose not in the\nprotocol"},
     "decisions": {("line", "#1a1a1a"): "level"},
     "intervals": {("line", "#ffffff"): ""},

@@ -434,8 +434,10 @@ def test_progress_estimates_the_time_left(calls, left, monkeypatch, capsys):
 # What is made by a call has its example there.
 MADE_BY = {
     "Analysis": "analyze",
+    "EndpointSummary": "summarize_endpoints",
     "InputError": "load_protocol",
     "Lattice": "lattice",
+    "Measurements": "read_measurements",
     "NextDose": "next_dose",
     "NextStep": "decide",
     "Synthetic": "synthesize",

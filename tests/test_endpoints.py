@@ -243,7 +243,8 @@ def test_windows_of_the_record():
     assert list(windows.values()) == [(2, 42), (43, 70), (71, 113), (114, 183), (184, 309), (310, 420)]
 
 
-VISITS, INFUSIONS = midpoint_windows(RECORD, 2, 420), (1, 29, 57)
+INFUSIONS = (1, 29, 57)
+VISITS = midpoint_windows(RECORD, 2, 420, INFUSIONS)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +270,13 @@ def test_records_of_visits(records, analysed):
     # No record is lost.
     assert {*found.values(), *others} == set(range(len(records)))
     assert not {*found.values()} & {*others}
+
+
+def test_sample_before_the_first_infusion_is_of_no_visit():
+    """Also where the window of a visit begins on day 1."""
+    first = midpoint_windows({"day 3": 3}, 1, 10, INFUSIONS)
+    assert assign([Record(1, 1.0, "pre"), Record(-1, 1.0)], first, INFUSIONS)[0] == {}
+    assert assign([Record(1, 1.0, "post")], first, INFUSIONS)[0] == {"day 3": 0}
 
 
 def test_baselines():

@@ -20,6 +20,7 @@ PLACES = (
         for folder in ("calibration", "designs", "efficacy", "evaluability", "intake", "models", "operating", "posterior")
     ),
     *("dosefind/__init__.py", "dosefind/_check.py", "dosefind/adjudications.py", "dosefind/borrowing.py", "dosefind/chain.py"),
+    "dosefind/endpoints",
     *("dosefind/conduct.py", "dosefind/config.py", "dosefind/days.py", "dosefind/decisions.py", "dosefind/given_files.py"),
     *("dosefind/interruption.py", "dosefind/isotonic.py", "dosefind/monitoring.py", "dosefind/outcomes.py", "dosefind/patients.py"),
     *("dosefind/protocol.py", "dosefind/results.py", "dosefind/terminal.py", "dosefind/threads.py", "dosefind/trial.py"),

@@ -360,7 +360,7 @@ def test_what_is_under_a_marked_table_is_not_listed_again():
 def test_settings_without_effect_are_reported():
     assert stamp(protocol("nct05948982"))["without_effect"] == (
         "treatment.infusion_days, treatment.infusion_tolerance_days, treatment.no_overlap, dlt, evaluability, limits.group, "
-        "borrowing"
+        "borrowing, endpoints"
     )
 
 

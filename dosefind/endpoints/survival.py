@@ -87,7 +87,7 @@ def kaplan_meier(days: Any, event: Any, level: float = 0.95) -> Survival:
     dead = (seen & (times == at[:, None])).sum(axis=1)
     found = ecdf(CensoredData(uncensored=times[seen], right=times[~seen])).sf
     probability = found.probabilities[np.searchsorted(found.quantiles, at)]
-    # Greenwood's variance on the scale of log(-log S); there are no limits where nobody is left.
+    # Greenwood's variance on the scale of log(-log S); there are no limits where no patient is left.
     left = np.where(risk > dead, risk - dead, 1)
     spread = np.sqrt(np.cumsum(np.where(risk > dead, dead / (risk * left), 0.0)))
     inner = np.where((probability > 0) & (probability < 1), probability, 0.5)
@@ -122,9 +122,9 @@ def aalen_johansen(days: Any, cause: Sequence[str | None]) -> Incidence:
     times = _checked(days)
     if len(cause) != len(times):
         raise InputError(Problem("cause", len(cause), f"must have one entry per patient, {len(times)}"))
-    names = list(dict.fromkeys(one for one in cause if one is not None))
-    of_cause = {name: np.array([one == name for one in cause]) for name in names}
-    at = np.unique(times[np.array([one is not None for one in cause], bool)])
+    names = list(dict.fromkeys(name for name in cause if name is not None))
+    of_cause = {name: np.array([own == name for own in cause]) for name in names}
+    at = np.unique(times[np.array([name is not None for name in cause], bool)])
     risk = (times >= at[:, None]).sum(axis=1).astype(float)
     counts = {name: (own & (times == at[:, None])).sum(axis=1).astype(float) for name, own in of_cause.items()}
     every = sum(counts.values(), np.zeros(len(at)))

@@ -5,9 +5,11 @@ layout of its columns (`plain`, `sdtm`, `adam`). A new kind of file is one modul
 layout one module and a line in `reading.LAYOUTS`. Shared parts are in `cells` (rows, cells and their problems),
 `doses` (an amount to its level), `assigned` (the level stated in a name), `infusions` (rows of exposure to infusions with
 assigned and administered dose), `entries` (from facts to a patient, with consistency checks) and `cohorts`.
+Values of endpoints are read by `measurements`.
 """
 
 from .counts import read_counts
+from .measurements import Measurement, Measurements, read_measurements
 from .reading import read_patients
 
-__all__ = ["read_counts", "read_patients"]
+__all__ = ["Measurement", "Measurements", "read_counts", "read_measurements", "read_patients"]

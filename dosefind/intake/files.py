@@ -15,7 +15,17 @@ from . import csv_file, excel, xpt
 from .cells import Row, Table, checked
 from .letters import flat
 
-__all__ = ["READERS", "Found", "domain_files", "domains", "patient_tables", "refuse_further_files", "survival", "table_beside"]
+__all__ = [
+    "READERS",
+    "Found",
+    "domain_files",
+    "domains",
+    "patient_tables",
+    "refuse_further_files",
+    "survival",
+    "table_beside",
+    "table_of",
+]
 
 Reader = Callable[[Path, bytes, Callable[[str], str]], list[Table]]
 
@@ -134,6 +144,16 @@ def table_beside(found: Found, name: str, path: Path) -> Found:
         raise InputError("is empty", source=str(path))
     notes = [*found.notes, *(f"{table.name}: {note}" for note in table.notes)]
     return Found(found.tables | {name: table}, notes, hashes.together(), hashes.files)
+
+
+def table_of(path: Path, title: str) -> Found:
+    """Return the one table of a file by this title: the sheet of that name, or the first."""
+    hashes = Hashes()
+    sheets = _read(path, hashes)
+    table = _named(sheets, title) or sheets[0]
+    if not table.columns:
+        raise InputError("is empty", source=str(path))
+    return _found({title: table}, _left_aside([sheet for sheet in sheets if sheet is not table], path), hashes)
 
 
 def domains(folder: Path, names: Iterable[str], files: dict[str, list[Path]]) -> Found:

@@ -327,7 +327,7 @@ def csv_text(table: Written) -> str:
 
 def _cell(value: Any) -> str:
     """Return a value as a cell: a number as it is, which a spreadsheet reads as one, also where it is negative."""
-    return _text(value) if isinstance(value, float) else harmless(_text(value))
+    return _text(value) if isinstance(value, (int, float)) else harmless(_text(value))
 
 
 def _text(value: Any) -> str:

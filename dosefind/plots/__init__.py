@@ -16,6 +16,7 @@ from .comparison import allocation, pages, selection
 from .conduct import calendar, decisions, trial
 from .efficacy import efficacy, utility
 from .elicited import prior
+from .endpoints import changes, events, liver, ratios
 from .export import as_png, as_svg, save
 from .optimum import frontier
 from .posterior import curve, intervals, mtd, prior_posterior
@@ -27,16 +28,20 @@ __all__ = [
     "as_png",
     "as_svg",
     "calendar",
+    "changes",
     "curve",
     "decisions",
     "duration",
     "efficacy",
+    "events",
     "frontier",
     "intervals",
+    "liver",
     "mtd",
     "pages",
     "prior",
     "prior_posterior",
+    "ratios",
     "save",
     "selection",
     "trial",

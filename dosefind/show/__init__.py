@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .._check import InputError, Problem
 from ..config import Trial
+from ..intake.measurements import Measurements
 from ..patients import Patients
 from ..protocol import Protocol
 from ..threads import one_thread
@@ -33,6 +34,7 @@ def report(
     decisions: Path | str | None = None,
     adjudications: Path | str | None = None,
     final: bool = False,
+    measurements: Measurements | None = None,
     language: str = "en",
     progress: Callable[[float, int], None] | None = None,
 ) -> Report:
@@ -49,6 +51,8 @@ def report(
         is the final analysis; as for `dosefind.next_dose`, and with ``patients`` only.
     curve
         Name of one of the protocol's curves; the first by default.
+    measurements
+        Measurements of the endpoints, from `read_measurements`: the report then has them by dose and visit.
     language
         Language of the report's own words; so far "en".
     progress
@@ -75,7 +79,7 @@ def report(
     trial = Trial.of(trial)
     if patients is None:
         given = {"as_of": as_of, "replay": replay or None, "design": design, "decisions": decisions, "adjudications": adjudications}
-        given["final"] = final or None
+        given |= {"final": final or None, "measurements": measurements}
         for name, value in given.items():
             if value is not None:
                 raise InputError(Problem(name, value, "has a meaning with patients only"))
@@ -95,5 +99,6 @@ def report(
                 decisions=decisions,
                 adjudications=adjudications or (),
                 final=final,
+                measurements=measurements,
             )
         )

@@ -7,6 +7,7 @@ from .analysis import Analysis, analyze
 from .calendar import calendar
 from .comparison import compare
 from .efficacy import settle
+from .endpoints import EndpointSummary, summarize_endpoints
 from .next_dose import NextDose, Recommendation, next_dose
 from .optimum import optimum
 from .priors import compare_priors
@@ -14,11 +15,13 @@ from .sensitivity import sensitivity
 from .stamps import stamp
 from .steps import NextStep, decide, decision_table, paths, select, without_dlts
 from .synthesis import FILES as SYNTHETIC_FILES
-from .synthesis import Synthetic, synthesize
+from .synthesis import MEASURED_FILES, Synthetic, synthesize
 
 __all__ = [
+    "MEASURED_FILES",
     "SYNTHETIC_FILES",
     "Analysis",
+    "EndpointSummary",
     "NextDose",
     "NextStep",
     "Recommendation",
@@ -36,6 +39,7 @@ __all__ = [
     "sensitivity",
     "settle",
     "stamp",
+    "summarize_endpoints",
     "synthesize",
     "without_dlts",
 ]

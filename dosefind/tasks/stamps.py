@@ -17,6 +17,8 @@ __all__ = ["n_assumed", "plain", "stamp"]
 
 # How amounts in patient data are read: without patients nothing depends on it.
 _OF_PATIENT_DATA = ("doses.tolerance", "doses.arms", "treatment.split_days")
+# What results of endpoints depend on.
+_OF_ENDPOINTS = ("endpoints", "doses.tolerance", "doses.arms", "treatment.infusion_days")
 # What a protocol records for readers and for conduct, but no result of a design depends on.
 _RECORDED_ONLY = (
     *("treatment.infusion_days", "treatment.window", "treatment.infusion_tolerance_days", "treatment.no_overlap"),
@@ -51,12 +53,14 @@ def stamp(
     conducts: bool = False,
     timed: bool = False,
     assesses: bool = False,
+    measures: bool = False,
 ) -> dict[str, Any]:
     """Return what is needed to reproduce a result, and its assumptions, as attributes.
 
     Of a result of one ``design``, the rules of the others and what is assumed of them are left out; so is what is assumed of
     borrowing, of a result that ``borrows`` nothing, and of evaluability and of pauses, of one that does not ``conduct`` a trial;
-    and of accrual and the times to events, of one that is not ``timed``; and of efficacy, of one that does not assess it.
+    and of accrual and the times to events, of one that is not ``timed``; and of efficacy, of one that does not assess it. A result
+    that ``measures`` endpoints has only what they depend on.
     """
     trial = Trial.of(trial)
     protocol = trial.protocol
@@ -68,14 +72,20 @@ def stamp(
         unused.append("borrowing")
     if protocol.efficacy is not None and not (assesses or conducts):
         unused.append("efficacy")
+    if protocol.endpoints is not None and not conducts:
+        unused.append("endpoints")
     if protocol.amendment and not conducts:
         unused.append("amendment")
     # What is assumed of whole tables that have no effect here would only bury the rest.
     idle = {"borrowing": not borrows, "dlt": not conducts, "evaluability": not conducts, "pause": not conducts}
-    idle["efficacy"] = not (assesses or conducts)
+    idle |= {"efficacy": not (assesses or conducts), "endpoints": True}
     times = timed or conducts
     idle |= {"accrual": not timed, "onset": not times, "discontinuation": not timed, "gates": not times}
     assumed = [a for a in assumed if not idle.get(a.key.split(".")[0]) and (conducts or a.key not in _OF_PATIENT_DATA)]
+    if measures:
+        # No result of a design is among them.
+        built, unused = {}, []
+        assumed = [a for a in protocol.assumptions() if a.key.startswith(_OF_ENDPOINTS)]
     conduct = {"pause": protocol.pause_rules()} if conducts else {}
     return {
         "protocol": protocol.record.id,

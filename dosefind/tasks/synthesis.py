@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from .._check import InputError, Problem, calendar_day, curve_values, number, one_of, seed_of
+from .._check import MISSING, InputError, Problem, calendar_day, curve_values, number, one_of, seed_of
 from ..adjudications import Adjudicated
 from ..conduct import earliest
 from ..config import Trial
@@ -33,8 +33,9 @@ from ..shown import Shown
 from ..threads import one_thread
 from ..trial import notation
 from .next_dose import NextDose, binding_of, next_dose
+from .synthetic_endpoints import MEASURED, measure, sdtm_measurements
 
-__all__ = ["FILES", "KINDS", "WARNING", "Deviation", "Synthetic", "synthesize"]
+__all__ = ["FILES", "KINDS", "MEASURED_FILES", "WARNING", "Deviation", "Synthetic", "synthesize"]
 
 # Kinds of deviations that can be asked for, in the words of what was done.
 KINDS = {
@@ -47,6 +48,8 @@ FILES = (
     *("README.txt", "patients.csv", "events.csv"),
     *(f"sdtm-{kind}/{name}.{kind}" for kind in ("csv", "xpt") for name in _DOMAINS),
 )
+# Further files of a trial with measurements; a domain without rows is not written.
+MEASURED_FILES = ("measurements.csv", *(f"sdtm-{kind}/{name}.{kind}" for kind in ("csv", "xpt") for name in MEASURED))
 _SUBJECT = "SYN-{:04d}"
 # Reasons for leaving, of CDISC's controlled terminology.
 _REASONS = ("WITHDRAWAL BY SUBJECT", "LOST TO FOLLOW-UP")
@@ -86,6 +89,8 @@ class Synthetic(Shown):
         versions.
     adjudications
         Adjudications of its serious events, which follow the protocol's definition of a DLT.
+    measurements
+        The long table of the measurements of the endpoints; ``None`` if none were simulated.
     """
 
     patients: Patients
@@ -93,16 +98,21 @@ class Synthetic(Shown):
     protocol: Protocol = field(repr=False)
     about: dict[str, Any] = field(repr=False)
     adjudications: tuple[Adjudicated, ...] = ()
+    measurements: Written | None = field(default=None, repr=False)
 
     @property
     def tables(self) -> dict[str, Written]:
-        """Return the tables of dosefind's own layout, ``patients`` and ``events``."""
-        return plain_tables(self.patients)
+        """Return the tables of dosefind's own layout, ``patients`` and ``events``, and ``measurements`` if there are any."""
+        more = {} if self.measurements is None else {"measurements": self.measurements}
+        return plain_tables(self.patients) | more
 
     @property
     def domains(self) -> dict[str, Written]:
-        """Return the domains DM, EX, AE and DS of SDTM, by their names in lower case."""
-        return sdtm_domains(self.patients, self.protocol, self.about["study"])
+        """Return the domains DM, EX, AE and DS of SDTM, by their names in lower case, and those of measurements."""
+        found = sdtm_domains(self.patients, self.protocol, self.about["study"])
+        if self.measurements is not None:
+            found |= sdtm_measurements(self.measurements, self.patients.patients, self.about["study"])
+        return found
 
     def write(self, folder: str | Path, *, force: bool = False) -> list[str]:
         """Write the trial as CSV, and as SDTM in CSV and in SAS transport files; return the file names.
@@ -120,7 +130,7 @@ class Synthetic(Shown):
             If the folder cannot take the files, or pyreadstat (extra ``cdisc``) is missing; then nothing is written.
         """
         needs_xpt()
-        refuse_to_overwrite(Path(folder), list(FILES), force)
+        refuse_to_overwrite(Path(folder), [*FILES, *(MEASURED_FILES if self.measurements is not None else ())], force)
         texts = {"README.txt": str(self)}
         texts |= {f"{name}.csv": csv_text(table) for name, table in self.tables.items()}
         texts |= {f"sdtm-csv/{name}.csv": csv_text(table) for name, table in self.domains.items()}
@@ -151,6 +161,7 @@ class Synthetic(Shown):
             "",
             "patients.csv, events.csv   for dosefind next --data patients.csv --events events.csv",
             "sdtm-csv, sdtm-xpt         the same as SDTM (DM, EX, AE, DS), for dosefind next --data sdtm-xpt",
+            *(["measurements.csv           for dosefind endpoints; in sdtm-csv and sdtm-xpt too"] if self.measurements else []),
             f"Not in SDTM                {NOT_IN_SDTM}",
             *(["                           and the efficacy endpoint, which is in patients.csv"] if "responses" in about else []),
             "",
@@ -183,6 +194,7 @@ def synthesize(
     gap: float = 4.0,
     design: str | None = None,
     response: Sequence[float] | None = None,
+    endpoints: bool = False,
 ) -> Synthetic:
     """Simulate a complete trial that follows a protocol: arrivals, DLTs, other adverse events, dropouts, replacements, deviations.
 
@@ -214,6 +226,9 @@ def synthesize(
     response
         Probability of a response, or mean change, at each dose; the protocol needs a table ``efficacy``. Responses are independent
         of DLTs; without this no endpoint is simulated.
+    endpoints
+        Whether every parameter of the table ``endpoints`` is simulated too: patients are then followed up to its last visit, and
+        some of them die or have other events after the DLT window. Values do not depend on the dose.
 
     Returns
     -------
@@ -260,7 +275,9 @@ def synthesize(
         _with_one_design(current, protocol, binding), rates, seed, dropout, dict.fromkeys(kinds, deviate), gap, of_response
     )
     ended = course.run(first, until)
-    patients = course.data(until)
+    patients, measured = course.data(until), None
+    if endpoints:
+        patients, measured = _measured(patients, protocol, seed, until)
     patients = replace(patients, sha256=_hash(patients))
     subjects = {patient.subject for patient in patients.patients}
     evaluated = evaluate(patients, protocol)
@@ -282,12 +299,15 @@ def synthesize(
         "kinds": list(kinds),
         "gap": float(gap),
         **({} if of_response is None else {"responses": list(of_response)}),
+        **({} if measured is None else {"measurements": len(measured.rows)}),
         **_counted(evaluated),
         "ended": ended,
         "versions": versions(),
     }
     adjudications = tuple(adjudication for adjudication in course.adjudications if until is None or adjudication.as_of <= until)
-    return Synthetic(patients, tuple(one for one in course.deviations if one.subject in subjects), protocol, told, adjudications)
+    return Synthetic(
+        patients, tuple(one for one in course.deviations if one.subject in subjects), protocol, told, adjudications, measured
+    )
 
 
 _DAYS = "a number of days from 0 to 3650"
@@ -305,6 +325,15 @@ def _response(protocol: Protocol, response: Sequence[float] | None) -> tuple[flo
         kind = "probabilities from 0 to 1" if rates else "mean changes"
         raise InputError(Problem("response", response, f"must be {protocol.n_doses} {kind}, one per dose"))
     return tuple(map(float, values))
+
+
+def _measured(patients: Patients, protocol: Protocol, seed: int, until: date | None) -> tuple[Patients, Written]:
+    """Return the patients followed up to the last visit of the endpoints, and their measurements."""
+    if protocol.endpoints is None:
+        raise InputError(Problem("endpoints", MISSING, "the config needs this table"))
+    followed, measured = measure(patients.patients, protocol, seed, until)
+    days = [day for patient in followed for _, day in patient.dates()]
+    return replace(patients, patients=followed, last_date=max([*days, *(row["date"] for row in measured.rows)])), measured
 
 
 def _truth(protocol: Protocol, truth: Any) -> tuple[str, tuple[float, ...]]:

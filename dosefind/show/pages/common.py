@@ -119,7 +119,7 @@ def assumptions(stamp: Mapping[str, Any]) -> Section:
     rows = []
     for key, value, why in stamp["assumptions"]:
         # Designs and scenarios are described as a whole elsewhere.
-        shown = "" if key.startswith(("scenarios", "designs")) else str(value)
+        shown = "" if key.startswith(("scenarios", "designs", "endpoints.visits", "endpoints.parameters")) else str(value)
         rows.append((data(key), data(shown), data(why)))
     unused = stamp["without_effect"]
     notes = (filled(_("Given in the config, but no result here depends on it: {keys}."), keys=data(unused)),) if unused else ()

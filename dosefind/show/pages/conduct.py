@@ -14,10 +14,11 @@ from ...efficacy.responses import response_outcomes
 from ...evaluability import HIDDEN, KINDS, NO_LEVEL, UNTREATED, SafetyEvent, Status, safety_events, safety_set
 from ...evaluability.evaluated import Kind
 from ...figures import percent
+from ...intake.measurements import Measurements
 from ...patients import Patient, Patients
 from ...protocol import Protocol
 from ...summaries import support_words
-from ...tasks import Analysis, NextDose, analyze, next_dose, sensitivity
+from ...tasks import Analysis, NextDose, analyze, next_dose, sensitivity, summarize_endpoints
 from ...tasks.stamps import plain
 from ...tasks.standing import DoseInQuestion, contradiction, doses_in_question, overdose_range
 from ...words import _, language, marked, n_patients
@@ -41,7 +42,7 @@ from ..content import (
     table,
     text,
 )
-from . import common, efficacy
+from . import common, efficacy, endpoints
 from .analysis import Estimates, engine_words
 from .comparison import LEAST_SHARE
 from .next_dose import Conduct, adjudicated, kind_words, window_words
@@ -109,6 +110,7 @@ def conduct_report(
     decisions: Path | str | None = None,
     adjudications: Path | str | Sequence[Adjudicated] = (),
     final: bool = False,
+    measurements: Measurements | None = None,
 ) -> Document:
     """Return the conduct report; parameters as of `dosefind.report`."""
     found = next_dose(
@@ -149,9 +151,15 @@ def conduct_report(
         sections.append(Section("sensitivity", text(_("Sensitivity analysis")), (table,)))
     if blocks := waiting_blocks(found.waiting, hides=report.hides):
         sections.append(Section("waiting", text(_("Decide now or wait")), blocks))
+    attrs = found.attrs
+    if measurements is not None:
+        measured = summarize_endpoints(trial, patients, measurements, evaluated.as_of)
+        sections.append(endpoints.Shown(measured).section(hides=report.hides))
+        own = [one for one in measured.attrs["assumptions"] if one.key.startswith("endpoints")]
+        attrs = attrs | {"assumptions": [*attrs["assumptions"], *own]}
     sections += [_designs(report), _deviations(report), _method(report), limits(report.protocol, "conduct")]
     # A page to sign is one page.
-    sections += [replace(assumed(found.attrs), own_page=True), _signatures()]
+    sections += [replace(assumed(attrs), own_page=True), _signatures()]
     cut = found.attrs["as_of"]
     return Document(
         title=filled(_("{protocol}: report for the dose-escalation meeting"), protocol=data(protocol.record.id)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import singledispatch
+from functools import partial, singledispatch
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,6 +20,7 @@ from ...config import Trial
 from ...designs import Design
 from ...evaluability import Evaluated
 from ...figures import OPERATING, in_percent, written
+from ...intake.measurements import Measurement, Measurements
 from ...models import Curve, HierarchicalLogistic
 from ...models.elicited import ElicitedPrior
 from ...operating.lattice import Lattice
@@ -27,7 +28,7 @@ from ...patients import Patients
 from ...posterior.base import Posterior
 from ...protocol import Protocol
 from ...results import Dataset, restored
-from ...tasks import Analysis, NextDose, NextStep, Synthetic
+from ...tasks import Analysis, EndpointSummary, NextDose, NextStep, Synthetic
 from ...tasks.next_dose import Recommendation
 from ...tasks.stamps import plain
 from ...tasks.synthesis import WARNING
@@ -37,6 +38,7 @@ from ..content import Block, Bullets, Figure, Other, Page, Paragraph, Section, T
 from . import common
 from .analysis import analysis
 from .comparison import comparison
+from .endpoints import endpoints
 from .next_dose import next_dose
 from .optimum import optimum
 
@@ -217,6 +219,40 @@ def _patients(patients: Patients) -> Page:
     left_out = Section("rows", text(_("Rows without a patient")), (Bullets(tuple(listed)),), detail=True)
     blocks = (_table(heads, rows), *_more(len(patients.patients)), *_notes(patients.notes))
     return Page(title, blocks, (left_out,) if listed else ())
+
+
+@page.register
+def _measurements(measured: Measurements) -> Page:
+    heads = [_("subject"), _("parameter"), _("study day"), _("value"), _("time point"), _("visit")]
+    rows = [
+        [seen.subject, seen.parameter, str(seen.day), _measured(seen), seen.time_point, seen.visit]
+        for seen in measured.values[:_ROWS]
+    ]
+    title = filled(
+        _("{values}, {rows}"),
+        values=counted("{n} measurement", "{n} measurements", len(measured.values)),
+        rows=counted("{n} row read", "{n} rows read", measured.rows),
+    )
+    listed = [filled("{row}: {reason}", row=data(row.source), reason=data(row.reason)) for row in measured.listed[:_ROWS]]
+    left_out = Section("rows", text(_("Rows without a measurement")), (Bullets(tuple(listed)),), detail=True)
+    blocks = (_table(heads, rows), *_more(len(measured.values)), *_notes((*measured.warnings[:_ROWS], *measured.notes)))
+    return Page(title, blocks, (left_out,) if listed else ())
+
+
+def _measured(seen: Measurement) -> str:
+    if seen.kind in ("event", "no event", "not detected"):
+        return {"event": _("event"), "no event": _("no event"), "not detected": _("not detected")}[seen.kind]
+    sign = {"below": "< ", "above": "> "}.get(seen.kind, "")
+    return f"{sign}{seen.value:g}"
+
+
+@page.register
+def _endpoints(found: EndpointSummary) -> Page:
+    own = endpoints(found)
+    of_change = [key for key in found.endpoints.main if found.endpoints.parameters[key].kind == "change"]
+    words = _("Change from baseline of every patient, and the mean of each dose with its 95% interval.")
+    shown = [block for key in of_change[:1] for block in picture(partial(plots.changes, parameter=key), found, words)]
+    return replace(own, blocks=(*own.blocks, *shown))
 
 
 @page.register
