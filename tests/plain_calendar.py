@@ -227,20 +227,28 @@ class PlainCourseTrial(PlainTrial):
         if not (news or self.queue or self.clock.accrual.process == "always"):
             # Nobody could start, and nothing has become known.
             return "wait"
-        dose, size = self.decided(day, self.cohorts)
+        dose = self.answer(day)
+        size, fills = self.size, self.fills
+        if dose == -1 and any(one.known > day for one in self.people):
+            # A stop that would not follow if no pending patient had a DLT is awaited.
+            dose = -2 if self.answer(day, finished=True) != -1 else -1
+        self.size, self.fills = size, fills
+        return {-1: "stop", -2: "wait"}.get(dose, dose)
+
+    def answer(self, day, finished=False):
+        """The dose for the next patient, with what a cohort in progress makes of it; as if no pending patient had a DLT."""
+        dose, size = self.decided(day, self.cohorts, finished=finished)
         self.size, self.fills, too_toxic = size, False, self.too_toxic
         if self.cohorts and self.design.one_size != 1:
             planned, members = self.cohorts[-1]
             there = sum(not (one.known <= day and one.kind == "lost") for one in members)
             if there < planned:
-                dose = self.short(day, members[0].dose, planned - there, dose, too_toxic)
-        if dose == -1 and any(one.known > day for one in self.people):
-            dose = -2 if self.decided(day, self.cohorts, finished=True)[0] != -1 else -1
-        return {-1: "stop", -2: "wait"}.get(dose, dose)
+                return self.short(day, members[0].dose, planned - there, dose, too_toxic, finished)
+        return dose
 
-    def short(self, day, dose, missing, now, too_toxic):
+    def short(self, day, dose, missing, now, too_toxic, finished):
         """The dose for the next patient where a cohort is short of patients, and ``now`` the design's answer without them."""
-        before, size = self.decided(day, self.cohorts[:-1])
+        before, size = self.decided(day, self.cohorts[:-1], finished=finished)
         if before != dose:
             if before != -2 and (now == -2 or before < now):
                 self.size = size
@@ -248,7 +256,7 @@ class PlainCourseTrial(PlainTrial):
             return now
         if too_toxic:
             return now
-        ends = [self.decided(day, self.cohorts, missing, dlts) for dlts in range(missing + 1)]
+        ends = [self.decided(day, self.cohorts, missing, dlts, finished) for dlts in range(missing + 1)]
         down = all(-1 <= end < dose for end, _ in ends)
         if down and -1 <= now < dose:
             return now
