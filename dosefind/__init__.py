@@ -68,6 +68,7 @@ _HOMES = {
     "plots": "plots",
     "prior_from_quantiles": "models.elicited",
     "progress": "show.notebook",
+    "protocol_text": "show",
     "randomised_stage": "efficacy.randomised",
     "read_adjudications": "adjudications",
     "read_patients": "intake",

@@ -40,6 +40,7 @@ from .operating.lattice import lattice as lattice
 from .operating.simulation import simulate as simulate
 from .protocol import Protocol as Protocol
 from .results import read_result as read_result
+from .show import protocol_text as protocol_text
 from .show import report as report
 from .show.notebook import progress as progress
 from .tasks import Analysis as Analysis

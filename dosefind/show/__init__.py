@@ -18,7 +18,7 @@ from ..threads import one_thread
 from ..words import in_language
 from .report import Report
 
-__all__ = ["Report", "report"]
+__all__ = ["Report", "protocol_text", "report"]
 
 
 @one_thread
@@ -97,3 +97,54 @@ def report(
                 final=final,
             )
         )
+
+
+@one_thread
+def protocol_text(
+    trial: Trial | Protocol,
+    *,
+    design: str | None = None,
+    curve: str | None = None,
+    language: str = "en",
+    progress: Callable[[float, int], None] | None = None,
+) -> Report:
+    """Return the statistical section of a protocol, to be pasted into it.
+
+    It is about the primary design; the other designs are compared in an annex. Whatever the protocol does not state is marked as a
+    query to the author, ``[QUERY n: ...]``, and listed at the end.
+
+    Parameters
+    ----------
+    trial
+        The trial, from `load_trial`, or its protocol.
+    design
+        Name of the primary design; the config's by default.
+    curve
+        Name of one of the protocol's curves; the first by default.
+    language
+        Language of the section's own words; so far "en".
+    progress
+        Called with the number of designs done and of all while they are compared.
+
+    Returns
+    -------
+    Report
+        The section. Its ``save_as("section.docx")`` writes a Word file, ``save_as("section.md")`` Markdown. Its date is that of the
+        protocol version.
+
+    Raises
+    ------
+    InputError
+        If the protocol has no design or curve of that name.
+
+    Examples
+    --------
+    >>> from dosefind import load_trial
+    >>> section = protocol_text(load_trial("configs/nct05962762.toml"))  # doctest: +SKIP
+    >>> section.save_as("section.docx")  # doctest: +SKIP
+    ['section.docx']
+    """
+    from .pages.protocol_text import protocol_text as written
+
+    with in_language(language):
+        return Report.of(written(Trial.of(trial), design=design, curve=curve, progress=progress))

@@ -24,7 +24,6 @@ from .content import (
     Space,
     Table,
     Text,
-    as_string,
     text,
 )
 
@@ -106,7 +105,11 @@ class _Writer:
         self.lines += [*(f"- {_runs(item)}" for item in items), ""]
 
     def definitions(self, one: Definitions) -> None:
-        self.lines += [*(f"- **{_runs(term)}**: {' '.join(map(_runs, said))}" for term, said in one.items), ""]
+        for term, said in one.items:
+            first, *more = said if len(said) == 1 else ("", *said)
+            self.lines.append(f"- **{_runs(term)}**: {first and _runs(first)}".rstrip())
+            self.lines += [f"  - {_runs(words)}" for words in more]
+        self.lines.append("")
 
     def table(self, one: Table) -> None:
         self.tables += 1
@@ -131,9 +134,13 @@ def _row(cells: Sequence[Text]) -> str:
 
 
 def _runs(words: Text) -> str:
-    """Return a text in one line."""
-    # A paragraph that begins like a list, a heading or a number is none.
-    return re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", "".join(map(_run, words))) if as_string(words).strip() else ""
+    """Return a text in one line; at its beginning nothing stands for a list or a heading."""
+    return re.sub(r"^(\s*)([-+=>]|\d+(?=[.)](?:\s|$)))", _at_start, "".join(map(_run, words)))
+
+
+def _at_start(found: re.Match[str]) -> str:
+    # Of a number, the point after it is escaped.
+    return f"{found[1]}\\{found[2]}" if found[2] in "-+=>" else f"{found[1]}{found[2]}\\"
 
 
 def _run(run: Run) -> str:
@@ -144,5 +151,4 @@ def _run(run: Run) -> str:
 
 
 def _escaped(words: str) -> str:
-    words = re.sub(r"([\\`*_{}\[\]<>#|~$&!])", r"\\\1", words)
-    return re.sub(r"^(\s*)([-+=:])", r"\1\\\2", words)
+    return re.sub(r"([\\`*_{}\[\]#|~$&!])", r"\\\1", words).replace("<", "&lt;")
