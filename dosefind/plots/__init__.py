@@ -19,6 +19,7 @@ from .elicited import prior
 from .export import as_png, as_svg, save
 from .optimum import frontier
 from .posterior import curve, intervals, mtd, prior_posterior
+from .steps import flow, tree
 from .style import alt_text
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "decisions",
     "duration",
     "efficacy",
+    "flow",
     "frontier",
     "intervals",
     "mtd",
@@ -39,6 +41,7 @@ __all__ = [
     "prior_posterior",
     "save",
     "selection",
+    "tree",
     "trial",
     "utility",
 ]

@@ -74,7 +74,7 @@ def _paths(planned: Plan) -> Section:
     found = plan.first_paths(planned)
     words = _("Every path of the first two cohorts of {design}, the decision after it, and its probability.")
     intro = Paragraph(filled(words, design=data(planned.binding)))
-    return Section("paths", text(_("Dose paths")), (intro, *found.by_decision(), *found.probabilities()))
+    return Section("paths", text(_("Dose paths")), (intro, *plan.tree(planned, found), *found.by_decision()))
 
 
 def _annex(planned: Plan) -> Section:

@@ -51,6 +51,7 @@ __all__ = [
     "durations",
     "exact",
     "first_paths",
+    "flow_chart",
     "own_operating",
     "paths_table",
     "prior",
@@ -59,6 +60,7 @@ __all__ = [
     "scenarios",
     "sensitivities",
     "sizes",
+    "tree",
     "zero",
     "zero_table",
     "zero_words",
@@ -231,7 +233,7 @@ def decision_tables(plan: Plan, names: Sequence[str]) -> tuple[Section, ...]:
         # Decisions that also depend on pending outcomes are shown as a table only.
         picture = () if "move" in found else (Figure(decisions_plot(found, name=name), caption),)
         shown = decisions(found, filled(_("Decision table of {design}."), design=data(name)))
-        blocks = (*picture, shown, Paragraph(explained(found)))
+        blocks = (flow_chart(plan, name), *picture, shown, Paragraph(explained(found)))
         inner.append(Section(f"decisions-{places.index(name) + 1}", text(data(name)), blocks))
     return tuple(inner)
 
@@ -319,6 +321,21 @@ def _percentiles(chances: np.ndarray, numbers: np.ndarray) -> tuple[int, int]:
 def first_paths(plan: Plan) -> Paths:
     """Return the paths of the first two cohorts of the primary design."""
     return Paths(paths_of(plan.trial, plan.binding, cohorts=2))
+
+
+def tree(plan: Plan, found: Paths) -> tuple[Figure, ...]:
+    """Return the paths of the first two cohorts as a picture."""
+    return found.tree(plan.binding, filled(_("Dose paths of the first two cohorts of {design}."), design=data(plan.binding)))
+
+
+def flow_chart(plan: Plan, name: str) -> Figure:
+    """Return the flow chart of a design."""
+    from ...plots import flow
+
+    made = plan.trial.designs[name]
+    size = made.cohort_size if isinstance(made.cohort_size, int) else None
+    picture = flow(table_of(plan.trial, name), plan.protocol, name=name, size=size, most=made.max_n_per_dose)
+    return Figure(picture, filled(_("Flow chart of {design}."), design=data(name)))
 
 
 def paths_table(plan: Plan, found: Paths) -> Section:

@@ -362,7 +362,13 @@ def _escalation(planned: Plan, queries: _Queries) -> list[Block]:
     (decisions,) = plan.decision_tables(planned, [planned.binding])
     found = plan.first_paths(planned)
     then = _("The decision after each path of the first two cohorts, and its probability in each scenario:")
-    blocks: list[Block] = [*rules.blocks, *decisions.blocks, Paragraph(text(then)), *found.by_decision()]
+    blocks: list[Block] = [
+        *rules.blocks,
+        *decisions.blocks,
+        Paragraph(text(then)),
+        *plan.tree(planned, found),
+        *found.by_decision(),
+    ]
     return [*blocks, *queries.about(f"designs.{planned.binding}", "limits.cohort_size")]
 
 
