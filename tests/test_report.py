@@ -123,7 +123,7 @@ def conduct(protocol):
 @pytest.fixture(scope="module")
 def design(protocol):
     html = dsf.report(protocol).html()
-    assert len(html.encode()) < 1_500_000
+    assert len(html.encode()) < 2_500_000
     return read(html)
 
 
