@@ -40,6 +40,7 @@ _HOMES = {
     "Power": "models",
     "Protocol": "protocol",
     "RollingSix": "designs",
+    "SelfCheck": "validation",
     "States": "trial",
     "Synthetic": "tasks",
     "TITEBOIN": "designs",
@@ -77,11 +78,13 @@ _HOMES = {
     "report": "show",
     "response_outcomes": "efficacy.responses",
     "select": "tasks",
+    "selfcheck": "validation",
     "sensitivity": "tasks",
     "settle": "tasks",
     "simulate": "operating.simulation",
     "skeleton": "models.elicitation",
     "synthesize": "tasks",
+    "validation_record": "show",
 }
 
 __all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]

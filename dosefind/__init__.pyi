@@ -42,6 +42,7 @@ from .protocol import Protocol as Protocol
 from .results import read_result as read_result
 from .show import protocol_text as protocol_text
 from .show import report as report
+from .show import validation_record as validation_record
 from .show.notebook import progress as progress
 from .tasks import Analysis as Analysis
 from .tasks import NextDose as NextDose
@@ -69,3 +70,5 @@ from .models import HierarchicalLogistic as HierarchicalLogistic
 from .models import TrialDoses as TrialDoses
 from .posterior.hierarchical import HierarchicalFit as HierarchicalFit
 from .posterior.hierarchical import HierarchicalPosterior as HierarchicalPosterior
+from .validation import SelfCheck as SelfCheck
+from .validation import selfcheck as selfcheck

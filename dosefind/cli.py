@@ -1206,6 +1206,42 @@ def protocol_text(config: Path, design: str | None, curve: str | None, force: bo
     _say_written(lambda: found.save_as(out, force=force), out.parent)
 
 
+@main.command(examples=("selfcheck", "selfcheck --on 2024-03-14 --out record.pdf"))
+@click.option("--on", type=_Day(), metavar="YYYY-MM-DD", help="Date of the record; required with --out.")
+@_details
+@click.option("--force", is_flag=True, help="Overwrite.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File for the validation record, which ends in .pdf, .html, .docx or .md.",
+)
+@_uncollected
+@click.pass_context
+def selfcheck(ctx: click.Context, on: datetime | None, details: bool, force: bool, out: Path | None) -> None:
+    """Compute the reference cases on this installation, and write a validation record.
+
+    The exit status is 1 if a case fails.
+    """
+    from . import show
+    from .show.report import can_save_as
+    from .validation import selfcheck as checked
+
+    if out is not None:
+        if on is None:
+            raise click.UsageError("Missing option '--on': the date of the record, which dosefind does not read from the clock.")
+        can_save_as(out, force=force)
+    found = checked()
+    if out is not None and on is not None:
+        record = show.validation_record(found, on.date())
+        _say_written(lambda: record.save_as(out, force=force), out.parent)
+    from .show.pages.selfcheck import selfcheck as page
+    from .show.terminal import show as shown
+
+    shown(page(found), details)
+    if not found.passed:
+        ctx.exit(1)
+
+
 @main.command(examples=("schema > dosefind.schema.json", "schema --out configs"))
 @_common
 def schema(output: _Output) -> None:

@@ -15,10 +15,11 @@ from ..config import Trial
 from ..patients import Patients
 from ..protocol import Protocol
 from ..threads import one_thread
+from ..validation import SelfCheck
 from ..words import in_language
 from .report import Report
 
-__all__ = ["Report", "protocol_text", "report"]
+__all__ = ["Report", "protocol_text", "report", "validation_record"]
 
 
 @one_thread
@@ -148,3 +149,34 @@ def protocol_text(
 
     with in_language(language):
         return Report.of(written(Trial.of(trial), design=design, curve=curve, progress=progress))
+
+
+@one_thread
+def validation_record(found: SelfCheck, on: date, *, language: str = "en") -> Report:
+    """Return the validation record of an installation, for the files of the sponsor.
+
+    Parameters
+    ----------
+    found
+        The result of `dosefind.selfcheck`.
+    on
+        Date of the record: dosefind does not read the clock.
+    language
+        Language of the record's own words; so far "en".
+
+    Returns
+    -------
+    Report
+        The record. Its ``save_as("record.pdf")`` writes a file.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> from dosefind import selfcheck
+    >>> validation_record(selfcheck(["BOIN rates"]), date(2024, 3, 14)).date
+    '2024-03-14'
+    """
+    from .pages.selfcheck import record
+
+    with in_language(language):
+        return Report.of(record(found, on))
