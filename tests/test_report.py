@@ -576,7 +576,7 @@ def test_what_is_assumed_of_who_counts_is_not_called_recorded(design, protocol):
     about = {row[0]: row[2] for row in rows(design, "Definition of a DLT")[1:]}
     assert about
     assert all(origin.startswith("assumed: ") for origin in about.values())
-    keys = {row[0] for row in rows(design, "Settings that the protocol does not state")[1:]}
+    keys = {row[1] for row in rows(design, "Settings that the protocol does not state")[1:]}
     assumed_keys = {key for key, _, _ in dsf.next_dose(protocol, made_up.single_dose(), CUT).attrs["assumptions"]}
     assert {"dlt", "evaluability"} <= assumed_keys
     assert keys == assumed_keys

@@ -49,8 +49,7 @@ def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[
         sections.append(plan.prior(planned.prior))
     sections += [plan.zero(planned), plan.sensitivities(planned), _method(planned), limits(protocol, "planned")]
     sections += [assumed(planned.stamp), plan.references(planned, [planned.binding])]
-    sections.append(_annex(planned))
-    sections.append(_checklist(sections))
+    sections += [_checklist(sections), _annex(planned)]
     version = protocol.record.version_date.isoformat()
     return Document(
         title=filled(_("{protocol}: design report"), protocol=data(protocol.record.id)),

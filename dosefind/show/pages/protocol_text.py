@@ -176,8 +176,8 @@ def _design(planned: Plan, queries: _Queries) -> list[Block]:
     protocol = planned.protocol
     record, limits, treatment = protocol.record, protocol.limits, protocol.treatment
     words = _(
-        "{id} is a dose-finding trial of {product} in patients with {population}. The primary objective of the dose escalation is "
-        "to determine the maximum tolerated dose (MTD) among {n} dose levels: {doses}."
+        "{id} is a dose-finding trial in patients with {population}. The investigational product is {product}. The primary "
+        "objective of the dose escalation is to determine the maximum tolerated dose (MTD) among {n} dose levels: {doses}."
     )
     about = {"id": data(record.id), "product": data(record.product), "population": data(record.population)}
     first = filled(words, **about, n=protocol.n_doses, doses=data(_doses(protocol)))
@@ -187,17 +187,12 @@ def _design(planned: Plan, queries: _Queries) -> list[Block]:
         "Each patient receives {n} infusions, on days {{days}}, and is treated at one dose level only.",
         len(treatment.infusion_days),
     )
-    made = planned.trial.designs[planned.binding]
-    title = _(made.title)
-    name = filled(_("{title} design"), title=title)
-    if title != planned.binding:
-        name = filled(_("{title} design ({name})"), title=title, name=data(planned.binding))
     chosen = filled(
         _(
             "Doses are escalated by the {design}. Cohorts are of {size} patients, the first at level {start} ({dose}); at most "
             "{max_n} patients are treated."
         ),
-        design=name,
+        design=_named(planned),
         size=str(plain(limits.cohort_size)),
         start=limits.start_level,
         dose=data(amount(protocol.doses.amounts[limits.start_level - 1], unit(protocol.doses.unit))),
@@ -218,6 +213,14 @@ def _design(planned: Plan, queries: _Queries) -> list[Block]:
     )
     blocks += [Bullets(asked), *queries.about("record", "binding", "doses", "treatment", "limits.start_level")]
     return blocks
+
+
+def _named(planned: Plan) -> Text:
+    """Return what the primary design is called."""
+    title = _(planned.trial.designs[planned.binding].title)
+    if title == planned.binding:
+        return filled(_("{title} design"), title=title)
+    return filled(_("{title} design ({name})"), title=title, name=data(planned.binding))
 
 
 def _why(planned: Plan) -> Text:
@@ -358,12 +361,14 @@ def _evaluable(protocol: Protocol) -> list[str]:
 
 def _escalation(planned: Plan, queries: _Queries) -> list[Block]:
     """Return the rules, the decision table and the first paths."""
-    rules = plan.rules(planned)
+    rules = planned.stamp["rules"][planned.binding]
+    intro = filled(_("The rules of the {design}:"), design=_named(planned))
     (decisions,) = plan.decision_tables(planned, [planned.binding])
     found = plan.first_paths(planned)
     then = _("The decision after each path of the first two cohorts, and its probability in each scenario:")
     blocks: list[Block] = [
-        *rules.blocks,
+        Paragraph(intro),
+        common.points(rules),
         *decisions.blocks,
         Paragraph(text(then)),
         *plan.tree(planned, found),
@@ -456,14 +461,22 @@ def _stopping(planned: Plan, queries: _Queries) -> list[Block]:
     words = _("The rules of section 3 end the escalation. The probability of each end, in each scenario:")
     blocks: list[Block] = [Paragraph(text(words)), *found.ends_of(planned.place), *found.ends(planned.place).blocks]
     blocks += [Paragraph((Run(_("Pausing rules."), "strong"),)), *pause_section(planned.protocol).blocks]
-    asked = queries.ask(
-        _("Stopping of the trial"),
-        _(
-            "State who may suspend or stop the trial for reasons other than these rules, and how it is resumed; confirm against "
-            "FDA CBER (2015), sections on the treatment plan and on monitoring, and against the NMPA guideline (2023)."
-        ),
-    )
-    return [*blocks, Bullets((asked,)), *queries.about("pause")]
+    asked = [
+        queries.ask(
+            _("Stopping of the trial"),
+            _(
+                "State who may suspend or stop the trial for reasons other than these rules, and how it is resumed; confirm "
+                "against FDA CBER (2015), sections on the treatment plan and on monitoring, and against the NMPA guideline (2023)."
+            ),
+        )
+    ]
+    if not planned.protocol.pause.counts_patients:
+        words = _(
+            "No rule counts patients with related serious events. State one, with its probability of a pause, or why none is "
+            "needed."
+        )
+        asked.append(queries.ask(_("Rule on serious events"), words))
+    return [*blocks, Bullets(tuple(asked)), *queries.about("pause")]
 
 
 def _interim(planned: Plan, queries: _Queries) -> list[Block]:
