@@ -428,11 +428,8 @@ QUICK = {
     ("decisions", "thirty patients"),
     ("flow", "three doses"),
     ("flow", "long names"),
-    ("flow", "twelve doses"),
-    ("tree", "three doses"),
     ("tree", "twelve doses"),
     ("tree", "long names"),
-    ("tree", "two sizes of cohort"),
     ("prior", "twelve doses"),
     ("prior", "very small rates"),
 }

@@ -166,6 +166,7 @@ def test_word_and_markdown_say_what_the_section_says(section):
     assert [name for name in markdown if name.endswith(".svg")] == [f"section-figure-{n + 1}.svg" for n in range(len(figures))]
 
 
+@pytest.mark.slow
 def test_the_same_bytes_again(section, trial):
     again = dsf.protocol_text(trial)
     assert again.docx() == section.docx()
@@ -200,6 +201,7 @@ def test_markdown_shows_hostile_texts_only():
 LABELS = {"contents": "Contents", "skip": "", "table": "Table", "figure": "Figure", "footer": "end"}
 
 
+@pytest.mark.slow
 def test_the_command_writes_one_file(tmp_path):
     out = tmp_path / "section.md"
     done = CliRunner().invoke(main, ["protocol-text", str(CONFIG), "--out", str(out)])

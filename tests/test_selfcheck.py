@@ -77,6 +77,7 @@ def test_an_error_is_a_failure_that_the_record_states(monkeypatch):
     record = dsf.validation_record(made, date(2024, 3, 14)).markdown()["report.md"]
     assert "RuntimeError: no such instruction" in record
     assert "1 of 2 reference cases FAILED" in record
+    monkeypatch.setattr("dosefind.validation.running.CASES", CASES[-1:])
     done = CliRunner().invoke(main, ["selfcheck"])
     assert done.exit_code == 1
     assert "FAILED" in done.output

@@ -14,7 +14,6 @@ from ...config import Trial
 from ...figures import percent
 from ...plots.style import amount, unit
 from ...protocol import Protocol
-from ...tasks.stamps import plain
 from ...words import _, counted, language, marked, n_days
 from ..content import (
     Block,
@@ -176,8 +175,8 @@ def _design(planned: Plan, queries: _Queries) -> list[Block]:
     protocol = planned.protocol
     record, limits, treatment = protocol.record, protocol.limits, protocol.treatment
     words = _(
-        "{id} is a dose-finding trial in patients with {population}. The investigational product is {product}. The primary "
-        "objective of the dose escalation is to determine the maximum tolerated dose (MTD) among {n} dose levels: {doses}."
+        "{id} is a dose-finding trial. Population: {population}. Investigational product: {product}. The primary objective of the "
+        "dose escalation is to determine the maximum tolerated dose (MTD) among {n} dose levels: {doses}."
     )
     about = {"id": data(record.id), "product": data(record.product), "population": data(record.population)}
     first = filled(words, **about, n=protocol.n_doses, doses=data(_doses(protocol)))
@@ -189,11 +188,10 @@ def _design(planned: Plan, queries: _Queries) -> list[Block]:
     )
     chosen = filled(
         _(
-            "Doses are escalated by the {design}. Cohorts are of {size} patients, the first at level {start} ({dose}); at most "
-            "{max_n} patients are treated."
+            "Doses are escalated by the {design}, starting at level {start} ({dose}). At most {max_n} patients are treated, as "
+            "many at a time as the rules of section 3 state."
         ),
         design=_named(planned),
-        size=str(plain(limits.cohort_size)),
         start=limits.start_level,
         dose=data(amount(protocol.doses.amounts[limits.start_level - 1], unit(protocol.doses.unit))),
         max_n=limits.max_n,
@@ -448,7 +446,14 @@ def _selection(planned: Plan, queries: _Queries) -> list[Block]:
 def _operating(planned: Plan, queries: _Queries) -> list[Block]:
     own = plan.own_operating(planned)
     (meant,) = (section for section in own.sections if section.id == "definitions")
-    return [*own.blocks, *meant.blocks, *queries.about("scenarios")]
+    blocks = list(own.blocks)
+    if planned.trial.designs[planned.binding].reads != "complete":
+        words = _(
+            "This design decides with outcomes pending. The results below are those of accrual so slow that every outcome is known "
+            "at each decision."
+        )
+        blocks.insert(0, Paragraph(text(words)))
+    return [*blocks, *meant.blocks, *queries.about("scenarios")]
 
 
 def _sensitivity(planned: Plan, queries: _Queries) -> list[Block]:
