@@ -109,8 +109,12 @@ def test_decisions_and_crossing_probabilities_are_those_of_the_library(section, 
     assert [caption for caption in tables(section) if caption.startswith("Boundary: probability of a pause")]
 
 
+def queries_of(part):
+    return [run.text for run in every_text(part) if run.kind == "query"]
+
+
 def queries(section):
-    return [run.text for run in every_text(section.sections) if run.kind == "query"]
+    return queries_of(section.sections)
 
 
 def test_every_assumption_is_a_query_and_every_query_is_listed(section, trial):
@@ -120,12 +124,13 @@ def test_every_assumption_is_a_query_and_every_query_is_listed(section, trial):
     assert all(words.endswith("]") for words in asked)
     shown = cells(tables(section)["Open queries."])
     assert [words.partition(": ")[2][:-1] for words in asked] == [f"{subject}. {what}" for _n, subject, what, _where in shown]
-    titles = {f"{n} {as_string(one.title)}" for n, one in enumerate(section.sections, start=1)} | {"Queries for the author"}
-    assert {row[3] for row in shown} <= titles
+    by_section = {str(n): queries_of(one) for n, one in enumerate(section.sections, start=1)}
+    for number, _subject, _what, where in shown:
+        assert any(words.startswith(f"[QUERY {number}: ") for words in by_section[where])
     assert any("Target DLT rate" in words and "no record states it" in words and "25%" in words for words in asked)
     keys = {key for key, _value, _why in dsf.tasks.stamp(trial, conducts=True)["assumptions"]}
-    # The others are asked of what no config holds.
-    assert len(asked) - len(keys) == 11
+    # Three curves are asked of together, and eleven questions are about what no config holds.
+    assert len(asked) == len(keys) - 2 + 11
     assert not [words for words in asked if re.search(r"\b(?:target|limits|doses|treatment|rp2d|pause|dlt)[._]\w", words)]
 
 
@@ -136,6 +141,15 @@ def test_each_assumption_of_the_shipped_protocols_has_a_label():
         loaded = dsf.load_trial(f"configs/{name}.toml")
         for key, _value, _why in dsf.tasks.stamp(loaded, conducts=True, timed=True, borrows=True, assesses=True)["assumptions"]:
             assert as_string(setting_words(key)) != key
+
+
+@pytest.mark.slow
+def test_designs_with_the_same_question_are_asked_once():
+    section = dsf.protocol_text(dsf.load_trial(CONFIG))
+    asked = [words for words in queries(section) if "Settings of the designs" in words]
+    assert [re.search(r"designs (.*?)\. ", words)[1] for words in asked] == ["crm, boin, blrm", "crm-6, boin-6, blrm-6"]
+    keys = {key for key, _value, _why in dsf.tasks.stamp(dsf.load_trial(CONFIG), conducts=True)["assumptions"]}
+    assert len(queries(section)) == len(keys) - 4 + 12
 
 
 def test_another_primary_design_can_be_chosen(trial):

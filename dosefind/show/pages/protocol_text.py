@@ -6,7 +6,7 @@ the end lists. A further query is one line where its subject is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,7 +62,7 @@ class _Queries:
     asked
         Subject, words and section of each question.
     section
-        Title of the section that is being written.
+        Number of the section that is being written.
     """
 
     protocol: Protocol
@@ -87,8 +87,25 @@ class _Queries:
     def about(self, *tables: str) -> tuple[Bullets, ...]:
         """Return the questions on settings of these tables that have not been asked, as a list; nothing if there are none."""
         keys = [key for key in self.assumed if any(key == table or key.startswith(f"{table}.") for table in tables)]
-        found = tuple(self.ask(setting_words(key), _asked(self.protocol, key, self.assumed.pop(key))) for key in keys)
+        # What is asked of several designs or curves in the same words is asked once.
+        alike: dict[tuple[str, str], list[str]] = {}
+        for key in keys:
+            part = key.partition(".")[0]
+            words = _asked(self.protocol, key, self.assumed.pop(key))
+            alike.setdefault((part if part in _SEVERAL else key, words), []).append(key)
+        found = tuple(self.ask(_subject(each), words) for (_part, words), each in alike.items())
         return (Bullets(found),) if found else ()
+
+
+_SEVERAL = {"designs": marked("Settings of the designs {names}"), "curves": marked("Settings of the curves {names}")}
+
+
+def _subject(keys: Sequence[str]) -> Text:
+    """Return what a question is about: a setting, or several designs or curves."""
+    if len(keys) == 1:
+        return setting_words(keys[0])
+    names = ", ".join(key.partition(".")[2] for key in keys)
+    return filled(_(_SEVERAL[keys[0].partition(".")[0]]), names=data(names))
 
 
 def _asked(protocol: Protocol, key: str, entries: list[tuple[Any, str]]) -> str:
@@ -146,12 +163,14 @@ def protocol_text(
     ]
     sections = []
     for number, (name, title, write) in enumerate(writers, start=1):
-        queries.section = f"{number} {title}"
+        queries.section = str(number)
         sections.append(Section(name, text(title), tuple(write(planned, queries))))
     sections.append(plan.references(planned, list(protocol.designs), (_CBER, _NMPA)))
-    queries.section = f"{len(sections) + 1} {_('Annex: designs compared')}"
+    queries.section = str(len(sections) + 1)
     annex = _annex(planned, queries) if planned.others else ()
-    sections += [*annex, _listed(queries)]
+    sections += annex
+    queries.section = str(len(sections) + 1)
+    sections.append(_listed(queries))
     version = protocol.record.version_date.isoformat()
     return Document(
         title=filled(_("{protocol}: statistical section of the protocol"), protocol=data(protocol.record.id)),
@@ -551,7 +570,6 @@ def _annex(planned: Plan, queries: _Queries) -> tuple[Section, ...]:
 def _listed(queries: _Queries) -> Section:
     """Return all questions, those asked here for want of another place first."""
     title = _("Queries for the author")
-    queries.section = title
     rest = queries.about(*queries.assumed)
     rows = ((str(number), subject, words, section) for number, (subject, words, section) in enumerate(queries.asked, start=1))
     intro = _(
