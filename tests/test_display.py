@@ -434,6 +434,7 @@ def test_progress_estimates_the_time_left(calls, left, monkeypatch, capsys):
 # What is made by a call has its example there.
 MADE_BY = {
     "Analysis": "analyze",
+    "SelfCheck": "selfcheck",
     "InputError": "load_protocol",
     "Lattice": "lattice",
     "NextDose": "next_dose",
