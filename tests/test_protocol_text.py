@@ -233,3 +233,19 @@ def test_another_end_of_the_name_is_refused(name, words, tmp_path):
     assert done.exit_code == 2
     assert words in done.output
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("doses", "designs"), [(6, 1), (12, 8)])
+def test_any_number_of_doses_and_designs(doses, designs):
+    from .test_charts_legible import planned
+
+    kinds = {f"boin-{k}": {"kind": "boin", "max_n_per_dose": 4 + k} for k in range(designs)}
+    protocol = planned(doses, scenarios=9).model_copy(update={"designs": kinds})
+    made = dsf.protocol_text(dsf.Protocol.read(protocol.model_dump(exclude_unset=True)))
+    assert ("annex" in [one.id for one in made.sections]) == (designs > 1)
+    # Nine scenarios are columns of two tables.
+    captions = [as_string(one.caption) for one in listed(made)]
+    assert captions.count("Operating characteristics of boin-0: selection of the MTD, %.") == 2
+    assert len(made.docx()) > 50_000
+    assert made.markdown()["report.md"]
