@@ -3,6 +3,7 @@
 import io
 import re
 import zipfile
+from datetime import date
 
 import docx
 import pytest
@@ -13,8 +14,12 @@ from dosefind.cli import main
 from dosefind.show import content
 from dosefind.show.content import Figure, Run, Table, as_string, text
 from dosefind.show.markdown import as_markdown
+from dosefind.show.pages.protocol_text import protocol_text as written
+from dosefind.show.pages.selfcheck import record
+from dosefind.words import in_language
 
 from .test_report import CONFIG, small
+from .test_words import Pseudo
 
 SECTIONS = [
     *("design", "definitions", "escalation", "sample-size", "selection", "operating", "sensitivity", "stopping", "interim"),
@@ -249,3 +254,10 @@ def test_any_number_of_doses_and_designs(doses, designs):
     assert captions.count("Operating characteristics of boin-0: selection of the MTD, %.") == 2
     assert len(made.docx()) > 50_000
     assert made.markdown()["report.md"]
+
+
+@pytest.mark.slow
+def test_all_sentences_are_in_the_catalogue(trial):
+    with in_language("x", Pseudo()):
+        written(trial)
+        record(dsf.selfcheck(["BOIN rates"]), date(2024, 3, 14))

@@ -471,7 +471,9 @@ _DEFINE = (
 
 def references(plan: Plan, names: Sequence[str], further: Sequence[str] = ()) -> Section:
     """Return the published sources of these designs, of the curves and of the guidelines, each once."""
-    kinds = [*(plan.trial.designs[name] for name in names), *plan.trial.curves.values()]
-    found = [f"{_(kind.title)}: {kind.source}." for kind in kinds if getattr(kind, "source", "")]
+    # The name of a design is the same in every language.
+    kinds = [(made.title, made.source) for made in (plan.trial.designs[name] for name in names) if getattr(made, "source", "")]
+    kinds += [(_(curve.title), curve.source) for curve in plan.trial.curves.values() if getattr(curve, "source", "")]
+    found = [f"{title}: {source}." for title, source in kinds]
     listed = dict.fromkeys((*found, f"{_SPIRIT}.", f"{_DEFINE}.", *further))
     return Section("references", text(_("References")), (Bullets(tuple(map(text, listed))),))

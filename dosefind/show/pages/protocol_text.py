@@ -234,7 +234,7 @@ def _design(planned: Plan, queries: _Queries) -> list[Block]:
 
 def _named(planned: Plan) -> Text:
     """Return what the primary design is called."""
-    title = _(planned.trial.designs[planned.binding].title)
+    title = planned.trial.designs[planned.binding].title
     if title == planned.binding:
         return filled(_("{title} design"), title=title)
     return filled(_("{title} design ({name})"), title=title, name=data(planned.binding))
