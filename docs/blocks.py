@@ -245,6 +245,11 @@ def _words(value: Any, block: Block) -> str:
 
         block.pictures.append((plots.as_svg(value), plots.alt_text(value)))
         return ""
+    from .sketch import Picture
+
+    if isinstance(value, Picture):
+        block.pictures.append((value.svg, value.words))
+        return ""
     with pd.option_context(
         "display.width", int(WIDTH), "display.max_columns", 30, "display.max_rows", 40, "display.max_colwidth", 70
     ):

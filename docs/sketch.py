@@ -1,4 +1,4 @@
-"""A figure of a small walk, for the page on exact operating characteristics."""
+"""Pictures for the site: a small walk, and pages of a report as they are printed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,28 @@ from dosefind.designs import Design
 from dosefind.designs.replay import state_after
 from dosefind.plots.layout import drawing
 from dosefind.plots.style import BLUE, FAINT, INK, PALE, describe
+from dosefind.show import Report
+from dosefind.show.content import as_string
+from dosefind.show.pdf import as_pages
 from dosefind.trial import Cohort
 
-__all__ = ["lattice_sketch"]
+__all__ = ["Picture", "lattice_sketch", "page_of"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture for a page of the site: SVG, with an alternative text."""
+
+    svg: str
+    words: str
+
+
+def page_of(report: Report, number: int = 1) -> Picture:
+    """Return a page of the PDF of a report, numbered from 1, as a picture."""
+    pages = as_pages(report)
+    words = f"Page {number} of {len(pages)} of the PDF: {as_string(report.title)}, {as_string(report.subtitle)}."
+    return Picture(pages[number - 1], words)
+
 
 Counts = tuple[tuple[int, int], ...]
 

@@ -42,6 +42,7 @@ _HOMES = {
     "Power": "models",
     "Protocol": "protocol",
     "RollingSix": "designs",
+    "SelfCheck": "validation",
     "States": "trial",
     "Synthetic": "tasks",
     "TITEBOIN": "designs",
@@ -70,6 +71,7 @@ _HOMES = {
     "plots": "plots",
     "prior_from_quantiles": "models.elicited",
     "progress": "show.notebook",
+    "protocol_text": "show",
     "randomised_stage": "efficacy.randomised",
     "read_adjudications": "adjudications",
     "read_measurements": "intake",
@@ -79,12 +81,14 @@ _HOMES = {
     "report": "show",
     "response_outcomes": "efficacy.responses",
     "select": "tasks",
+    "selfcheck": "validation",
     "sensitivity": "tasks",
     "settle": "tasks",
     "simulate": "operating.simulation",
     "skeleton": "models.elicitation",
     "summarize_endpoints": "tasks",
     "synthesize": "tasks",
+    "validation_record": "show",
 }
 
 __all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]

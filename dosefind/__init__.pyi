@@ -42,7 +42,9 @@ from .operating.lattice import lattice as lattice
 from .operating.simulation import simulate as simulate
 from .protocol import Protocol as Protocol
 from .results import read_result as read_result
+from .show import protocol_text as protocol_text
 from .show import report as report
+from .show import validation_record as validation_record
 from .show.notebook import progress as progress
 from .tasks import Analysis as Analysis
 from .tasks import EndpointSummary as EndpointSummary
@@ -72,3 +74,5 @@ from .models import HierarchicalLogistic as HierarchicalLogistic
 from .models import TrialDoses as TrialDoses
 from .posterior.hierarchical import HierarchicalFit as HierarchicalFit
 from .posterior.hierarchical import HierarchicalPosterior as HierarchicalPosterior
+from .validation import SelfCheck as SelfCheck
+from .validation import selfcheck as selfcheck

@@ -1144,6 +1144,19 @@ def _uncollected(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _say_written(save: Callable[[], list[str]], folder: Path) -> None:
+    """Write files, and say so with every warning."""
+    import warnings
+
+    with warnings.catch_warnings(record=True) as caught:
+        # Always: the author of the report must see that a character is in no font.
+        warnings.simplefilter("always")
+        names = save()
+    for one in caught:
+        _say(f"Warning: {one.message}.")
+    _say(_in_one_line(f"wrote {', '.join(names)} to {folder}"))
+
+
 def _numbers(text: str, option: str) -> list[float]:
     """Return the numbers in a text, separated by commas."""
     try:
@@ -1203,8 +1216,6 @@ def report(
 
     The report is written as report.html, report.pdf and report.docx, with the same content.
     """
-    import warnings
-
     from . import provenance, show
     from .config import load_trial
     from .intake import read_patients
@@ -1241,13 +1252,72 @@ def report(
             adjudications=config.parent / "adjudications.csv",
             measurements=measured,
         )
-    with warnings.catch_warnings(record=True) as caught:
-        # Always: the author of the report must see that a character is in no font.
-        warnings.simplefilter("always")
-        names = found.save(out, wanted, force=force)
-    for one in caught:
-        _say(f"Warning: {one.message}.")
-    _say(_in_one_line(f"wrote {', '.join(names)} to {out}"))
+    _say_written(lambda: found.save(out, wanted, force=force), out)
+
+
+@main.command(
+    "protocol-text",
+    examples=(
+        "protocol-text configs/nct05962762.toml --out section.docx",
+        "protocol-text configs/nct05962762.toml --design boin --out section.md",
+    ),
+)
+@_config
+@_binding
+@_curve
+@click.option("--force", is_flag=True, help="Overwrite.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="File for the section, which ends in .docx, .md, .html or .pdf; the pictures of an .md file are written beside it.",
+)
+@_uncollected
+def protocol_text(config: Path, design: str | None, curve: str | None, force: bool, out: Path) -> None:
+    """Write the statistical section of a protocol, to be pasted into it, with a query wherever the config assumes something."""
+    from . import show
+    from .config import load_trial
+    from .show.report import can_save_as
+
+    can_save_as(out, force=force)
+    found = show.protocol_text(load_trial(config), design=design, curve=curve, progress=_progress("designs"))
+    _say_written(lambda: found.save_as(out, force=force), out.parent)
+
+
+@main.command(examples=("selfcheck", "selfcheck --on 2024-03-14 --out record.pdf"))
+@click.option("--on", type=_Day(), metavar="YYYY-MM-DD", help="Date of the record; required with --out.")
+@_details
+@click.option("--force", is_flag=True, help="Overwrite.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File for the validation record, which ends in .pdf, .html, .docx or .md.",
+)
+@_uncollected
+@click.pass_context
+def selfcheck(ctx: click.Context, on: datetime | None, details: bool, force: bool, out: Path | None) -> None:
+    """Compute the reference cases on this installation, and write a validation record.
+
+    The exit status is 1 if a case fails.
+    """
+    from . import show
+    from .show.report import can_save_as
+    from .validation import selfcheck as checked
+
+    if out is not None:
+        if on is None:
+            raise click.UsageError("Missing option '--on': the date of the record, which dosefind does not read from the clock.")
+        can_save_as(out, force=force)
+    found = checked()
+    if out is not None and on is not None:
+        record = show.validation_record(found, on.date())
+        _say_written(lambda: record.save_as(out, force=force), out.parent)
+    from .show.pages.selfcheck import selfcheck as page
+    from .show.terminal import show as shown
+
+    shown(page(found), details)
+    if not found.passed:
+        ctx.exit(1)
 
 
 @main.command(examples=("schema > dosefind.schema.json", "schema --out configs"))

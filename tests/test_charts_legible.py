@@ -7,6 +7,7 @@ width of 160 mm, every axis has a label with its unit, every look is explained, 
 import functools
 import tempfile
 import types
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -366,6 +367,42 @@ def drawn_of_endpoints(chart, make):
     return lambda: getattr(plots, chart)(make(), *OF_ENDPOINTS[chart])
 
 
+def planned(doses, kind="3+3", *, scenarios=8, long=False, unit="mg", **settings):
+    """A protocol of one design, which is called by its kind."""
+    amounts = [float(dose) for dose in DOSES[:doses]]
+    rates = {
+        f"{OTHER} {s}"[-60:] if long else f"scenario {s}": tuple(min(0.95, 0.02 * (k + 1) * (s + 1)) for k in range(doses))
+        for s in range(scenarios)
+    }
+    table = made_up_protocol(target={"sensitivity": ()}).model_dump(exclude_unset=True)
+    table |= {"doses": {"amounts": amounts, "unit": unit}, "scenarios": rates, "curves": {}, "borrowing": {}, "assumed": {}}
+    table |= {"designs": {kind: {"kind": kind, **settings}}}
+    table["treatment"] |= {"stagger": {"days": 7, "levels": [doses], "patients": "every"}}
+    return dsf.Protocol.read(table)
+
+
+SKELETON = {"halfwidth": 0.05, "mtd_level": 2}
+PLANS = {
+    "one dose": lambda: (planned(1, scenarios=1), "3+3"),
+    "three doses": lambda: (planned(3), "3+3"),
+    "six doses": lambda: (planned(6, "boin", max_n_per_dose=6), "boin"),
+    "twelve doses": lambda: (planned(12, "crm", skeleton=SKELETON), "crm"),
+    "long names": lambda: (planned(3, "boin", long=True, unit=UNIT), "boin"),
+    "one by one": lambda: (planned(3, "rolling-6", unit="\u043c\u0433/\u043a\u0433_$"), "rolling-6"),
+    "two sizes of cohort": lambda: (planned(6, "boin", cohort_size=[1, 3]), "boin"),
+}
+
+
+def flow_of(make):
+    protocol, name = make()
+    return plots.flow(dsf.decision_table(protocol, name), protocol, name=NAME)
+
+
+def tree_of(make):
+    protocol, name = make()
+    return plots.tree(dsf.paths(protocol, name, cohorts=2 if protocol.n_doses > 1 else 1), name=NAME)
+
+
 OF_OPTIMUM, OF_CALENDAR, OF_ANALYSIS, OF_COMPARISON = (
     ("frontier",),
     ("duration",),
@@ -378,6 +415,7 @@ def drawn_from(chart, make):
     return lambda: getattr(plots, chart)(make())
 
 
+OF_PLAN = {"flow": flow_of, "tree": tree_of}
 CHARTS = {
     **{(chart, key): drawn_from(chart, make) for key, make in ANALYSES.items() for chart in OF_ANALYSIS},
     **{(chart, key): drawn_from(chart, make) for key, make in COMPARISONS.items() for chart in OF_COMPARISON},
@@ -388,6 +426,7 @@ CHARTS = {
     **{("trial", key): make for key, make in TRIALS.items()},
     **{("calendar", key): make for key, make in CALENDARS.items()},
     **{("decisions", key): make for key, make in DECISIONS.items()},
+    **{(chart, key): partial(drawn, make) for key, make in PLANS.items() for chart, drawn in OF_PLAN.items()},
     **{("prior", key): make for key, make in PRIORS.items()},
 }
 # Each kind of trouble with one chart at least; the others are tried in the long run.
@@ -428,6 +467,10 @@ QUICK = {
     ("calendar", "long subjects"),
     ("decisions", "twelve doses"),
     ("decisions", "thirty patients"),
+    ("flow", "three doses"),
+    ("flow", "long names"),
+    ("tree", "twelve doses"),
+    ("tree", "long names"),
     ("prior", "twelve doses"),
     ("prior", "very small rates"),
 }
@@ -450,6 +493,9 @@ UNITS = {
     "trial": ("Patient", "Dose"),
     "calendar": ("Date", "dose level"),
     "decisions": ("Number of patients", "DLTs"),
+    # No axes: boxes whose words say what they are.
+    "flow": ("", ""),
+    "tree": ("", ""),
     "prior": ("Dose (", "(%)"),
 }
 # Looks that a text beside them explains, or that only separate.
@@ -462,6 +508,21 @@ BESIDE = {
     "liver": {("line", GREY): "Dashed", **{("line", colour): "thin line leads" for colour in DOSES_OF_ENDPOINTS}},
     "trial": {("fill", "#f2f2f2", None): "cohort", ("line", GREY): "dose not in the\nprotocol"},
     "decisions": {("line", "#1a1a1a"): "level"},
+    "flow": {
+        ("fill", "#ffffff", None): "Start at",
+        ("line", "#1a1a1a"): "\u2192",
+        ("fill", "#bfe5d6", None): "Escalate",
+        ("fill", "#f0f0f0", None): "Stay",
+        ("fill", "#f3d3a4", None): "De-escalate",
+        ("fill", "#f2c4b3", None): "Stop",
+    },
+    "tree": {
+        ("fill", "#ffffff", None): "level",
+        ("line", "#1a1a1a"): "Beside a branch",
+        SEPARATOR: "",
+        **{("fill", fill, None): "next: level" for fill in ("#bfe5d6", "#f0f0f0", "#f3d3a4")},
+        ("fill", "#f2c4b3", None): "stop:",
+    },
     "intervals": {("line", "#ffffff"): ""},
     "selection": {("line", "#1a1a1a"): "one standard", SEPARATOR: ""},
     "allocation": {("line", "#1a1a1a"): "one standard", SEPARATOR: ""},

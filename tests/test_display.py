@@ -435,6 +435,7 @@ def test_progress_estimates_the_time_left(calls, left, monkeypatch, capsys):
 MADE_BY = {
     "Analysis": "analyze",
     "EndpointSummary": "summarize_endpoints",
+    "SelfCheck": "selfcheck",
     "InputError": "load_protocol",
     "Lattice": "lattice",
     "Measurements": "read_measurements",

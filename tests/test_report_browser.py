@@ -158,8 +158,16 @@ def lines(value, counted) -> Iterator[str]:
             yield from lines(getattr(value, field.name), counted)
 
 
-def numbered(sections, counted, before="") -> Iterator[str]:
+def contents(sections, before="", level=1) -> Iterator[str]:
+    """The list of contents of a Word file, two levels deep."""
     for place, one in enumerate(sections, start=1):
+        yield from (f"{before}{place} ", *lines(one.title, {}))
+        if level < 2:
+            yield from contents(one.sections, f"{before}{place}.", level + 1)
+
+
+def numbered(sections, counted, before="", first=1) -> Iterator[str]:
+    for place, one in enumerate(sections, start=first):
         yield f"{before}{place} "
         yield from lines((one.title, one.blocks), counted)
         yield from numbered(one.sections, counted, f"{before}{place}.")
@@ -168,7 +176,12 @@ def numbered(sections, counted, before="") -> Iterator[str]:
 def everything(document) -> Iterator[str]:
     counted = {"table": count(1), "figure": count(1)}
     yield from lines((document.title, document.subtitle, document.facts), counted)
-    yield from numbered(document.sections, counted)
+    # The answer comes before the contents.
+    answer = 1 if document.sections[0].own_page else 0
+    yield from numbered(document.sections[:answer], counted)
+    yield document.labels["contents"]
+    yield from contents(document.sections)
+    yield from numbered(document.sections[answer:], counted, first=answer + 1)
     yield document.labels["footer"]
 
 

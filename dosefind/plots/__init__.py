@@ -20,6 +20,7 @@ from .endpoints import changes, events, liver, ratios
 from .export import as_png, as_svg, save
 from .optimum import frontier
 from .posterior import curve, intervals, mtd, prior_posterior
+from .steps import flow, tree
 from .style import alt_text
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "duration",
     "efficacy",
     "events",
+    "flow",
     "frontier",
     "intervals",
     "liver",
@@ -44,6 +46,7 @@ __all__ = [
     "ratios",
     "save",
     "selection",
+    "tree",
     "trial",
     "utility",
 ]

@@ -16,10 +16,11 @@ from ..intake.measurements import Measurements
 from ..patients import Patients
 from ..protocol import Protocol
 from ..threads import one_thread
+from ..validation import SelfCheck
 from ..words import in_language
 from .report import Report
 
-__all__ = ["Report", "report"]
+__all__ = ["Report", "protocol_text", "report", "validation_record"]
 
 
 @one_thread
@@ -102,3 +103,85 @@ def report(
                 measurements=measurements,
             )
         )
+
+
+@one_thread
+def protocol_text(
+    trial: Trial | Protocol,
+    *,
+    design: str | None = None,
+    curve: str | None = None,
+    language: str = "en",
+    progress: Callable[[float, int], None] | None = None,
+) -> Report:
+    """Return the statistical section of a protocol, to be pasted into it.
+
+    It is about the primary design; the other designs are compared in an annex. Whatever the protocol does not state is marked as a
+    query to the author, ``[QUERY n: ...]``, and listed at the end.
+
+    Parameters
+    ----------
+    trial
+        The trial, from `load_trial`, or its protocol.
+    design
+        Name of the primary design; the config's by default.
+    curve
+        Name of one of the protocol's curves; the first by default.
+    language
+        Language of the section's own words; so far "en".
+    progress
+        Called with the number of designs done and of all while they are compared.
+
+    Returns
+    -------
+    Report
+        The section. Its ``save_as("section.docx")`` writes a Word file, ``save_as("section.md")`` Markdown. Its date is that of the
+        protocol version.
+
+    Raises
+    ------
+    InputError
+        If the protocol has no design or curve of that name.
+
+    Examples
+    --------
+    >>> from dosefind import load_trial
+    >>> section = protocol_text(load_trial("configs/nct05962762.toml"))  # doctest: +SKIP
+    >>> section.save_as("section.docx")  # doctest: +SKIP
+    ['section.docx']
+    """
+    from .pages.protocol_text import protocol_text as written
+
+    with in_language(language):
+        return Report.of(written(Trial.of(trial), design=design, curve=curve, progress=progress))
+
+
+@one_thread
+def validation_record(found: SelfCheck, on: date, *, language: str = "en") -> Report:
+    """Return the validation record of an installation, for the files of the sponsor.
+
+    Parameters
+    ----------
+    found
+        The result of `dosefind.selfcheck`.
+    on
+        Date of the record: dosefind does not read the clock.
+    language
+        Language of the record's own words; so far "en".
+
+    Returns
+    -------
+    Report
+        The record. Its ``save_as("record.pdf")`` writes a file.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> from dosefind import selfcheck
+    >>> validation_record(selfcheck(["BOIN rates"]), date(2024, 3, 14)).date
+    '2024-03-14'
+    """
+    from .pages.selfcheck import record
+
+    with in_language(language):
+        return Report.of(record(found, on))

@@ -68,11 +68,11 @@ class Run:
         The text. What would not be seen, or would reorder its neighbours, is shown as an escape: ``\u202e``.
     kind
         "plain": the report's own words. "data": a text that a user gave, to be kept apart from its neighbours. "strong": to be
-        set off.
+        set off. "query": an open question to the author, in brackets, to be found and answered.
     """
 
     text: str
-    kind: Literal["plain", "data", "strong"] = "plain"
+    kind: Literal["plain", "data", "strong", "query"] = "plain"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", _seen(self.text))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from docx import Document as new_document
 from docx.document import Document as Word
 from docx.enum.section import WD_SECTION
-from docx.enum.text import WD_ALIGN_PARAGRAPH
+from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_COLOR_INDEX, WD_TAB_ALIGNMENT, WD_TAB_LEADER
 from docx.oxml import OxmlElement, parse_xml
 from docx.oxml.ns import nsdecls, qn
 from docx.shared import Emu, Mm, Pt, RGBColor
@@ -48,6 +49,8 @@ _LINE, _LINE_SMALL = 84, 100
 # Letters of a row that may break between pages.
 _WHOLE_ROW = 1000
 _DPI = 150
+# Levels of headings in the contents.
+_CONTENTS = 2
 _BLUE, _FAINT = "005A94", "595959"
 
 
@@ -67,7 +70,11 @@ def as_docx(document: Document) -> bytes:
     _columns(word, 2)
     writer.definitions(document.facts, "Fact")
     _columns(word, 1)
-    for one in document.sections:
+    # The answer comes first, then the contents.
+    first = 1 if document.sections and document.sections[0].own_page else 0
+    for place, one in enumerate(document.sections):
+        if place == first:
+            writer.contents(document)
         writer.section(one, 1)
     word.add_paragraph(document.labels["footer"], style="Small")
     return _same_bytes(word, day)
@@ -79,13 +86,28 @@ class _Writer:
     def __init__(self, word: Word, labels: dict[str, str]) -> None:
         self.word, self.labels = word, labels
         self.numbers = {"table": 0, "figure": 0}
-        self.new_page = False
+        self.marks = 0
+
+    def contents(self, document: Document) -> None:
+        """Add the field of the contents, with links to the sections until Word adds the pages."""
+        self.paragraph(text(document.labels["contents"]), "Contents Heading")
+        listed = list(_numbered(document.sections))
+        for place, (mark, level, number, title) in enumerate(listed):
+            paragraph = self.word.add_paragraph(style=f"toc {level}")
+            if place == 0:
+                paragraph._p.append(_field_part("begin", dirty="true"))
+                paragraph._p.append(_instruction(f'TOC \\o "1-{_CONTENTS}" \\h \\z \\u'))
+                paragraph._p.append(_field_part("separate"))
+            link = _element("w:hyperlink", anchor=mark, history="1")
+            paragraph._p.append(link)
+            link.append(paragraph.add_run(f"{number} {as_string(title)}")._r)
+            if place == len(listed) - 1:
+                paragraph._p.append(_field_part("end"))
 
     def section(self, one: Section, level: int) -> None:
         heading = self.paragraph(one.title, f"Heading {level}")
-        if self.new_page:
-            heading.paragraph_format.page_break_before = True
-        self.new_page = False
+        self.marks += 1
+        _bookmark(heading, _mark(one), self.marks)
         for each, leads in zip(one.blocks, one.leads, strict=True):
             if leads and isinstance(each, Paragraph):
                 self.paragraph(each.text).paragraph_format.keep_with_next = True
@@ -93,7 +115,6 @@ class _Writer:
                 self.block(each)
         for inner in one.sections:
             self.section(inner, level + 1)
-        self.new_page = one.own_page
 
     def block(self, one: Block) -> None:
         match one:
@@ -222,7 +243,45 @@ def _fill(paragraph: WordParagraph, words: Text, bold: bool = False) -> WordPara
         made = paragraph.add_run(run.text)
         if bold or run.kind == "strong":
             made.bold = True
+        if run.kind == "query":
+            made.font.highlight_color = WD_COLOR_INDEX.YELLOW
     return paragraph
+
+
+def _mark(section: Section) -> str:
+    """Return the name of the bookmark at the heading of a section: at most 40 letters, as Word allows."""
+    return f"_{section.id.replace('-', '_')}"[:40]
+
+
+def _numbered(sections: Sequence[Section], before: str = "", level: int = 1) -> Iterator[tuple[str, int, str, Text]]:
+    """Return the entries of the contents: bookmark, level, number and title."""
+    for place, one in enumerate(sections, start=1):
+        number = f"{before}{place}"
+        yield _mark(one), level, number, one.title
+        if level < _CONTENTS:
+            yield from _numbered(one.sections, f"{number}.", level + 1)
+
+
+def _bookmark(paragraph: WordParagraph, name: str, number: int) -> None:
+    inside: Any = paragraph._p
+    start = _element("w:bookmarkStart", id=str(number), name=name)
+    place = 0 if inside.pPr is None else 1
+    inside.insert(place, start)
+    inside.append(_element("w:bookmarkEnd", id=str(number)))
+
+
+def _field_part(kind: str, **more: str) -> Any:
+    run = OxmlElement("w:r")
+    run.append(_element("w:fldChar", fldCharType=kind, **more))
+    return run
+
+
+def _instruction(words: str) -> Any:
+    run, made = OxmlElement("w:r"), OxmlElement("w:instrText")
+    made.text = f" {words} "
+    made.set(qn("xml:space"), "preserve")
+    run.append(made)
+    return run
 
 
 def _twips(mm: float) -> int:
@@ -283,6 +342,7 @@ _OWN: dict[str, tuple[str, float, dict[str, Any]]] = {
     "Small": ("Normal", 8.5, {"colour": _FAINT}),
     "Definition": ("Normal", 10.0, {"hanging": 42.0}),
     "Fact": ("Definition", 8.0, {"hanging": 27.0, "after": 0.0}),
+    "Contents Heading": ("Normal", 12.0, {"colour": _BLUE, "bold": True, "before": 12.0, "after": 3.0, "next": True}),
     "Question": ("Normal", 9.5, {"colour": _FAINT, "bold": True, "before": 4.0, "after": 1.0, "next": True}),
     "Answer": ("Normal", 12.0, {"bold": True, "after": 2.0, "next": True}),
     "Remark": ("Normal", 10.0, {"fill": "F4F6F8", "left": 3.0}),
@@ -338,7 +398,15 @@ def _styles(word: Word, language: str) -> None:
     for old in defaults.findall(qn("w:lang")):
         defaults.remove(old)
     defaults.append(_element("w:lang", val=language))
+    for level in range(1, _CONTENTS + 1):
+        # Word's own styles of contents, which a new document does not have.
+        made = styles.add_style(f"toc {level}", 1)
+        made.base_style = styles["Normal"]
+        _look(made, 10.0 if level == 1 else 9.5, {"after": 1.0})
+        made.paragraph_format.left_indent = Mm(6 * (level - 1))
+        made.paragraph_format.tab_stops.add_tab_stop(Mm(_WIDTH), WD_TAB_ALIGNMENT.RIGHT, WD_TAB_LEADER.DOTS)
     _number_headings(word)
+    _bullets(word)
 
 
 def _look(style: Any, size: float, look: dict[str, Any]) -> None:
@@ -379,6 +447,24 @@ def _number_headings(word: Word) -> None:
         place = style.element.get_or_add_pPr().get_or_add_numPr()
         place.get_or_add_ilvl().val = level
         place.get_or_add_numId().val = number
+
+
+def _bullets(word: Word) -> None:
+    """Give lists a bullet of the text's own font: the one of Word's symbol font is lost where that font is not installed."""
+    numbering: Any = word.part.numbering_part.element
+    own = max(int(one.get(qn("w:abstractNumId"))) for one in numbering.findall(qn("w:abstractNum"))) + 1
+    fonts = f'<w:rFonts w:ascii="{_FONT}" w:hAnsi="{_FONT}" w:cs="{_FONT}" w:eastAsia="{_FONT}"/>'
+    level = (
+        '<w:lvl w:ilvl="0"><w:start w:val="1"/><w:numFmt w:val="bullet"/><w:pStyle w:val="ListBullet"/><w:lvlText w:val="\u2022"/>'
+        f'<w:lvlJc w:val="left"/><w:pPr><w:ind w:left="360" w:hanging="360"/></w:pPr><w:rPr>{fonts}</w:rPr></w:lvl>'
+    )
+    about = f'{nsdecls("w")} w:abstractNumId="{own}"'
+    made = parse_xml(f'<w:abstractNum {about}><w:multiLevelType w:val="hybridMultilevel"/>{level}</w:abstractNum>')
+    numbering.insert(len(numbering.findall(qn("w:abstractNum"))), made)
+    style: Any = word.styles["List Bullet"]
+    place = style.element.get_or_add_pPr().get_or_add_numPr()
+    place.get_or_add_ilvl().val = 0
+    place.get_or_add_numId().val = numbering.add_num(own).numId
 
 
 def _same_bytes(word: Word, day: datetime) -> bytes:

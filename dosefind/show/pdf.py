@@ -20,7 +20,7 @@ from typing import Any
 from ..plots.style import glyphs
 from .content import Document, Figure, Run, Section, Table, escaped
 
-__all__ = ["as_pdf"]
+__all__ = ["as_pages", "as_pdf"]
 
 # Letters after which a word that is longer may break, and the least length of such a word.
 _PIECE, _LONG = 6, 24
@@ -30,6 +30,19 @@ _LINE, _LINE_SMALL = 98, 114
 
 def as_pdf(document: Document) -> bytes:
     """Return the document as the bytes of a PDF file that meets PDF/UA-1."""
+    made = _compiled(document, format="pdf", pdf_standards=["ua-1"])
+    assert isinstance(made, bytes)
+    return made
+
+
+def as_pages(document: Document) -> list[str]:
+    """Return each page of the PDF as SVG, for a page that shows what a report looks like."""
+    made = _compiled(document, format="svg")
+    return [page.decode() for page in ([made] if isinstance(made, bytes) else made)]
+
+
+def _compiled(document: Document, **kind: Any) -> Any:
+    """Return what typst makes of a document; what it cannot show is a warning."""
     import matplotlib
     import typst
 
@@ -44,10 +57,9 @@ def as_pdf(document: Document) -> bytes:
             Path(__file__).with_name("report.typ").read_bytes(),
             root=Path(nothing),
             font_paths=fonts,
-            format="pdf",
             sys_inputs={"document": content},
-            pdf_standards=["ua-1"],
             timestamp=datetime.fromisoformat(document.date).replace(tzinfo=UTC),
+            **kind,
         )
     if plain.missing:
         named = ", ".join(map(_named, sorted(plain.missing)))
@@ -56,7 +68,6 @@ def as_pdf(document: Document) -> bytes:
         )
     for one in said:
         warnings.warn(f"typst says of the PDF: {one.message}", stacklevel=2)
-    assert isinstance(made, bytes)
     return made
 
 

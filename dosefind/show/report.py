@@ -1,4 +1,4 @@
-"""A report as files and in a notebook: the content of a document, rendered as HTML, PDF and Word."""
+"""A report as files and in a notebook: the content of a document, rendered as HTML, PDF, Word and Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..provenance import refuse_to_overwrite, write_whole
 from ..threads import one_thread
 from .content import Document
 
-__all__ = ["FORMATS", "Report", "can_write"]
+__all__ = ["FORMATS", "Report", "can_save_as", "can_write"]
 
 FORMATS = {"html": ("jinja2", "jinja2"), "pdf": ("typst", "typst"), "docx": ("python-docx", "docx")}
 """Formats of a report, with the package that makes each and the name under which it is imported."""
@@ -57,6 +57,44 @@ class Report(Document):
         return names
 
     @one_thread
+    def save_as(self, path: str | Path, *, force: bool = False) -> list[str]:
+        """Write the report as one file; its pictures stand beside a Markdown file.
+
+        Parameters
+        ----------
+        path
+            Name of the file, which ends in .docx, .md, .html or .pdf.
+        force
+            Whether to overwrite existing files.
+
+        Returns
+        -------
+        list of str
+            Names of the files written.
+
+        Raises
+        ------
+        InputError
+            If the name ends in something else, a file exists, or a package is missing; nothing is written then.
+        """
+        folder, name, kind = can_save_as(path, force=force)
+        if kind == "md":
+            made = {each: words.encode() for each, words in self.markdown(Path(name).stem).items()}
+            refuse_to_overwrite(folder, list(made), force)
+        else:
+            content = getattr(self, kind)()
+            made = {name: content.encode() if isinstance(content, str) else content}
+        write_whole(folder, made, force=force)
+        return list(made)
+
+    @one_thread
+    def markdown(self, stem: str = "report") -> dict[str, str]:
+        """Return the report as Markdown, with its pictures as SVG, by the names of their files."""
+        from .markdown import as_markdown
+
+        return as_markdown(self, stem)
+
+    @one_thread
     def html(self) -> str:
         """Return the report as one HTML file, which loads nothing from outside."""
         _need("html")
@@ -97,6 +135,23 @@ def can_write(formats: Sequence[str]) -> list[str]:
         one_of("formats", one, FORMATS)
         _need(one)
     return [f"report.{one}" for one in dict.fromkeys(formats)]
+
+
+def can_save_as(path: str | Path, *, force: bool = False) -> tuple[Path, str, str]:
+    """Return folder, name and format of a file, once it is known that it can be made."""
+    path = Path(path)
+    kind = path.suffix[1:].lower()
+    if kind not in (*FORMATS, "md") or not path.stem:
+        raise InputError(
+            Problem("out", str(path), f"must be the name of a file that ends in {', '.join(_ENDS[:-1])} or {_ENDS[-1]}")
+        )
+    if kind != "md":
+        _need(kind)
+    refuse_to_overwrite(path.parent, [path.name], force)
+    return path.parent, path.name, kind
+
+
+_ENDS = (".docx", ".md", ".html", ".pdf")
 
 
 def _need(one: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from . import common
 
 __all__ = ["Comparison", "comparison"]
 
+# Most scenarios that are columns of one table.
+_COLUMNS = 8
 # Reasons for which a smaller share of trials ends are not shown.
 LEAST_SHARE = 0.005
 # An overdose that is selected less often than this is not what a design does worst.
@@ -249,34 +251,77 @@ class Comparison:
         return tuple(found)
 
     def _selection(self, s: int) -> Table:
-        designs = range(len(self.designs))
-        rows: list[tuple[str, ...]] = []
-        for k, label in enumerate(self.values("choice")):
-            benchmark = written(OPERATING["reference_selected"], self.values("reference_selected")[s, k])
-            rows.append((common.level_words(label), *(self._written("selected", (d, s, k)) for d in designs), benchmark))
+        """Return the selection of the MTD in a scenario, one column per design."""
+        benchmark = [written(OPERATING["reference_selected"], p) for p in self.values("reference_selected")[s]]
         for name in _SELECTION:
-            of_benchmark = _BENCHMARKS.get(name)
-            last = "" if of_benchmark is None else written(OPERATING[of_benchmark], self.values(of_benchmark)[s])
-            rows.append((_(OPERATING[name].label), *(self._written(name, (d, s)) for d in designs), last))
+            value = _BENCHMARKS.get(name)
+            benchmark.append("" if value is None else written(OPERATING[value], self.values(value)[s]))
+        found = self._selected([(d, s) for d in range(len(self.designs))])
+        rows = [(*row, last) for row, last in zip(found, benchmark, strict=True)]
         caption = filled(_("{scenario}: selection of the MTD."), scenario=data(self.scenarios[s]))
         return table(caption, (_("selected, %"), *map(data, self.designs), _("benchmark")), rows)
 
+    def _selected(self, at: Sequence[tuple[int, int]]) -> list[tuple[str, ...]]:
+        """Return the rows on the selection, with one cell for each of these designs in its scenario."""
+        rows = []
+        for k, label in enumerate(self.values("choice")):
+            rows.append((common.level_words(label), *(self._written("selected", (d, s, k)) for d, s in at)))
+        return rows + [(_(OPERATING[name].label), *(self._written(name, each) for each in at)) for name in _SELECTION]
+
     def _cost(self, s: int) -> Table:
-        designs = range(len(self.designs))
+        """Return what a scenario costs, one column per design."""
+        caption = filled(_("{scenario}: patients, DLTs and duration."), scenario=data(self.scenarios[s]))
+        rows = self._spent([(d, s) for d in range(len(self.designs))])
+        return table(caption, (_("expected"), *map(data, self.designs)), rows)
+
+    def _spent(self, at: Sequence[tuple[int, int]]) -> list[tuple[str | Text, ...]]:
+        """Return the rows on patients, DLTs, duration and the ends, with one cell for each of these designs in its scenario."""
         rows: list[tuple[str | Text, ...]] = []
         for name, words in (("patients", _("patients at level {level}")), ("dlts", _("DLTs at level {level}"))):
             for k, level in enumerate(self.values("dose")):
-                rows.append((filled(words, level=level), *(self._written(name, (d, s, k)) for d in designs)))
-        rows += [(common.heading(OPERATING[name]), *(self._written(name, (d, s)) for d in designs)) for name in _COST]
-        shares = self.values("stopped")[:, s]
+                rows.append((filled(words, level=level), *(self._written(name, (d, s, k)) for d, s in at)))
+        rows += [(common.heading(OPERATING[name]), *(self._written(name, each) for each in at)) for name in _COST]
+        return [*rows, *self._ended(at)]
+
+    def _ended(self, at: Sequence[tuple[int, int]]) -> list[tuple[str | Text, ...]]:
+        """Return the rows on why trials end, the most frequent first."""
+        shares, rows = np.array([self.values("stopped")[each] for each in at]), []
         for k in sorted(np.flatnonzero(shares.max(axis=0) >= LEAST_SHARE), key=lambda k: -shares[:, k].max()):
             cells = (in_percent(share) if share >= LEAST_SHARE else "" for share in shares[:, k])
             rows.append((filled(_("ended: {reason}, %"), reason=reason_words(str(self.values("reason")[k]))), *cells))
-        caption = filled(_("{scenario}: patients, DLTs and duration."), scenario=data(self.scenarios[s]))
-        return table(caption, (_("expected"), *map(data, self.designs)), rows)
+        return rows
 
-    def other_targets(self) -> tuple[Section, ...]:
-        """Return the correct selection at other target DLT rates, where the protocol has such."""
+    def _in_columns(self, words: str, d: int) -> Iterator[tuple[Text, list[int]]]:
+        """Return scenarios in groups that fit on a page, each with its caption."""
+        every = range(len(self.scenarios))
+        for first in every[::_COLUMNS]:
+            yield filled(words, design=data(self.designs[d])), [*every[first : first + _COLUMNS]]
+
+    def of_design(self, d: int) -> tuple[Table, ...]:
+        """Return all operating characteristics of a design, one column per scenario."""
+        found = []
+        for caption, group in self._in_columns(_("Operating characteristics of {design}: selection of the MTD, %."), d):
+            mtds = [(_("(true MTD)"), *(common.choice(self.values("true_mtd")[s]) for s in group))]
+            rows = self._selected([(d, s) for s in group])
+            benchmark = (written(OPERATING["reference_correct"], self.values("reference_correct")[s]) for s in group)
+            last = (_(OPERATING["reference_correct"].label), *benchmark)
+            heads = (_("selected, %"), *(data(self.scenarios[s]) for s in group))
+            found.append(table(caption, heads, [*mtds, *rows, last]))
+        for caption, group in self._in_columns(_("Operating characteristics of {design}: patients, DLTs and duration."), d):
+            heads = (_("expected"), *(data(self.scenarios[s]) for s in group))
+            found.append(table(caption, heads, self._spent([(d, s) for s in group])))
+        return tuple(found)
+
+    def ends_of(self, d: int) -> tuple[Table, ...]:
+        """Return the probability of each end of the trial by a design, one column per scenario."""
+        found = []
+        for caption, group in self._in_columns(_("Probability that a trial by {design} ends for each reason, by scenario."), d):
+            heads = (_("reason"), *(data(self.scenarios[s]) for s in group))
+            found.append(table(caption, heads, self._ended([(d, s) for s in group])))
+        return tuple(found)
+
+    def other_targets(self, designs: Sequence[int] | None = None) -> tuple[Section, ...]:
+        """Return the correct selection of all designs, or of some, at other target DLT rates, where the protocol has such."""
         if "target" not in self.oc.dims:
             return ()
         heads = (_("target"), _("design"), *map(data, self.scenarios))
@@ -285,16 +330,21 @@ class Comparison:
             shown = f"{100 * target:.3g}%"
             rows.append((shown, _("(true MTD)"), *map(common.choice, self.values("true_mtd_by_target")[t])))
             for d, name in enumerate(self.designs):
+                if designs is not None and d not in designs:
+                    continue
                 cells = ("-" if np.isnan(share) else in_percent(share) for share in self.values("correct_by_target")[t, d])
                 rows.append((shown, data(name), *cells))
         note = filled(_("Target: {words}."), words=data(self.oc["target"].attrs["definition"]))
         caption = _("True MTD for another target selected, % of trials, by scenario.")
+        if designs is not None:
+            caption = _("True MTD for another target selected by the primary design, % of trials, by scenario.")
         listed = table(caption, heads, rows, notes=(note,), numeric={*range(len(heads))} - {1})
         return (Section("targets", text(_("Other target DLT rates")), (listed,), detail=True),)
 
-    def ends(self) -> Section:
-        """Return why trials end, for the reasons that occur."""
-        most = self.values("stopped").max(axis=(0, 1))
+    def ends(self, d: int | None = None) -> Section:
+        """Return why trials end, for the reasons that occur: in all designs or in one."""
+        stopped = self.values("stopped")
+        most = (stopped if d is None else stopped[[d]]).max(axis=(0, 1))
         shown = [str(name) for name, share in zip(self.values("reason"), most, strict=True) if share >= LEAST_SHARE]
         items = tuple((text(reason_words(name)), (text(common.raised(self.oc.attrs["reasons"][name])),)) for name in shown)
         intro = Paragraph(text(_("Reasons for which less than 0.5% of trials end are left out.")))

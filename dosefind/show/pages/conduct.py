@@ -46,6 +46,7 @@ from . import common, efficacy, endpoints
 from .analysis import Estimates, engine_words
 from .comparison import LEAST_SHARE
 from .next_dose import Conduct, adjudicated, kind_words, window_words
+from .paths import Paths
 from .pieces import assumed, facts, labels, limits, method, sensitivity_table, short_hash
 from .waiting import waiting_blocks
 
@@ -760,7 +761,9 @@ def _conclusion(report: _Report) -> Section:
 
 def _designs(report: _Report) -> Section:
     shown = report.shown
-    blocks = (shown.designs(), *shown.by_outcome(report.protocol.scenarios))
+    caption = filled(_("Dose paths of the next cohorts of {design}."), design=data(report.found.binding))
+    tree = Paths(report.found.paths).tree(report.found.binding, caption)
+    blocks = (shown.designs(), *tree, *shown.by_outcome(report.protocol.scenarios))
     rules = common.rules_of(report.found.attrs["rules"], _("Every design"))
     inner = Section("rules", text(_("Rules of the designs")), (Paragraph(text(_("Rules as implemented by each design."))), rules))
     return Section("designs", text(_("Next step by each design")), blocks, (inner,))

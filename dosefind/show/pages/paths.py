@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...figures import in_percent
 from ...provenance import named_column
 from ...words import _, counted
-from ..content import Block, Note, Page, Paragraph, Section, Table, Text, data, filled, table, text
+from ..content import Block, Figure, Note, Page, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 
 if TYPE_CHECKING:
@@ -73,6 +73,13 @@ class Paths:
         """Return columns of the probabilities, by the name of their scenario."""
         begin = named_column("scenario", "")
         return {name.removeprefix(begin): name for name in map(str, self.table.columns) if name.startswith(begin)}
+
+    def tree(self, name: str, caption: Text) -> tuple[Figure, ...]:
+        """Return the paths as a picture, where they fit on a page."""
+        from ...plots import tree
+        from ...plots.steps import tree_fits
+
+        return (Figure(tree(self.table, name=name), caption),) if tree_fits(self.table) else ()
 
     def deviations(self) -> tuple[Note, ...]:
         """Return where the outcomes so far deviate from the design."""

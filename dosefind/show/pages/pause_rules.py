@@ -65,11 +65,9 @@ def _ranges(protocol: Protocol, limits: np.ndarray) -> Table:
     for low, high, events in ranges(limits):
         treated = str(low) if low == high else filled(_("{low} to {high}"), low=low, high=high)
         rows.append((treated, _("no pause") if events is None else filled(_("{events} or more"), events=events)))
-    caption = _(
-        "Boundary: patients with an event at which enrolment pauses, by number of treated patients in the trial."
-        if protocol.pause.by == "trial"
-        else "Boundary: patients with an event at which enrolment pauses, by number of treated patients at a dose level."
-    )
+    caption = _("Boundary: patients with an event at which enrolment pauses, by number of treated patients at a dose level.")
+    if protocol.pause.by == "trial":
+        caption = _("Boundary: patients with an event at which enrolment pauses, by number of treated patients in the trial.")
     beyond = _(
         "The boundary is evaluated after each patient. If more patients are treated, it continues with the same cutoff or nominal "
         "level."

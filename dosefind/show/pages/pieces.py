@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...words import _
-from ..content import Bullets, Definitions, Run, Section, Table, Text, data, filled, text
+from ..content import Bullets, Column, Definitions, Run, Section, Table, Text, data, filled, text
 from . import common
 from .sensitivity import Sensitivity
+from .settings import setting_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,8 +80,13 @@ def sensitivity_table(table: pd.DataFrame, caption: Text) -> Table:
 
 
 def assumed(stamp: Mapping[str, Any]) -> Section:
-    """Return the settings that the protocol does not state."""
-    return replace(common.assumptions(stamp), id="assumed", detail=False)
+    """Return the settings that the protocol does not state, each with its label."""
+    whole = common.assumptions(stamp)
+    (listed,) = (block for block in whole.blocks if isinstance(block, Table))
+    labels = (setting_words(key) for key, _value, _why in stamp["assumptions"])
+    columns = (Column(text(_("setting"))), Column(text(_("key of the config"))), *listed.columns[1:])
+    rows = tuple((label, *row) for label, row in zip(labels, listed.rows, strict=True))
+    return replace(whole, id="assumed", blocks=(replace(listed, columns=columns, rows=rows),), detail=False)
 
 
 def method(stamp: Mapping[str, Any], first: Sequence[Text], summary: xr.Dataset | None) -> Section:
