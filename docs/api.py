@@ -38,6 +38,8 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
                 "read_result",
                 "report",
                 "show.Report",
+                "explore",
+                "Explorer",
                 "InputError",
             ),
         ],

@@ -41,6 +41,8 @@ from .operating.simulation import simulate as simulate
 from .protocol import Protocol as Protocol
 from .results import read_result as read_result
 from .show import report as report
+from .show.explore import Explorer as Explorer
+from .show.explore import explore as explore
 from .show.notebook import progress as progress
 from .tasks import Analysis as Analysis
 from .tasks import NextDose as NextDose
