@@ -13,7 +13,7 @@ from ..trial import COUNT, NO_DOSE, States, choice_labels
 from ..words import _
 from .steps import NextStep, step_from
 
-__all__ = ["DecisionGraph", "decision_graph"]
+__all__ = ["MOST_NODES", "DecisionGraph", "decision_graph"]
 
 # Cohorts whose decisions are kept one by one, each with its reason in full.
 EXPLAINED = 3

@@ -33,7 +33,7 @@ from ...protocol import Protocol
 from ...provenance import refuse_to_overwrite, write_whole
 from ...shown import Shown
 from ...tasks.comparison import standards_of
-from ...tasks.decision_graph import DecisionGraph, decision_graph
+from ...tasks.decision_graph import MOST_NODES, decision_graph
 from ...tasks.optimum import curves_of
 from ...tasks.stamps import n_assumed, stamp
 from ...tasks.steps import decision_table
@@ -143,44 +143,47 @@ def explore(
     whole("most_bytes", most_bytes, 1)
     if path is not None:
         refuse_to_overwrite(Path(path).parent, [Path(path).name], force)
-    blob, shown, left_out = _Blob(most_bytes), [], {}
+    blob, left_out = _Blob(most_bytes), {}
     priors = [
-        {"name": name, **blob.add_all(dict(zip(("rates", "weights"), curves_of(curve, _CURVES), strict=True)))}
+        {"name": name, **dict(zip(("rates", "weights"), map(blob.add, curves_of(curve, _CURVES)), strict=True))}
         for name, curve in trial.curves.items()
         if not isinstance(curve, Hazard)
     ]
-    for number, (name, design) in enumerate(trial.designs.items(), start=1):
-        found: dict[str, Any] = {
-            "name": name,
-            "title": design.title,
-            "primary": name == trial.primary,
-            "cap": design.most_per_dose or 0,
-            "reasons": [design.explain(reason) for reason in design.reasons],
-            "rules": list(design.rules()),
-            "table": _table(trial, name),
-        }
+    shown = [_design(trial, name, design) for name, design in trial.designs.items()]
+    # Operating characteristics come first; decisions have what they leave.
+    for number, (name, design) in enumerate(trial.designs.items()):
         why = _not_exact(trial, name, design)
         if not why:
             try:
-                found["states"] = blob.add_all(_final_states(trial, lattice(design, memory_limit=_MEMORY)))
+                shown[number]["states"] = blob.add_all(_final_states(trial, lattice(design, memory_limit=_MEMORY)))
             except (WalkTooLarge, _Full) as error:
                 why = str(error)
         if why:
             left_out[name] = why
-        try:
-            found["graph"] = _graph(blob, design, trial.protocol.n_doses)
-        except (InputError, _Full):
-            found["graph"] = None
-        shown.append(found)
         if progress is not None:
-            progress(number, len(trial.designs))
+            progress(number + 1, len(shown))
     if len(left_out) == len(shown):
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         raise InputError(Problem("designs", None, f"none can be explored ({reasons})"))
+    for one, design in zip(shown, trial.designs.values(), strict=True):
+        one["graph"] = _graph(blob, design, trial.protocol.n_doses)
     page = Explorer(_html(trial, priors, shown, left_out, blob), tuple(one["name"] for one in shown if "states" in one), left_out)
     if path is not None:
         page.save(path, force=force)
     return page
+
+
+def _design(trial: Trial, name: str, design: Design) -> dict[str, Any]:
+    """Return what is in the file of a design besides its final states and decisions."""
+    return {
+        "name": name,
+        "title": design.title,
+        "primary": name == trial.primary,
+        "cap": design.most_per_dose or 0,
+        "reasons": [design.explain(reason) for reason in design.reasons],
+        "rules": list(design.rules()),
+        "table": _table(trial, name),
+    }
 
 
 def _not_exact(trial: Trial, name: str, design: Design) -> str:
@@ -217,9 +220,13 @@ class _Blob:
             words = _("needs {needed} kB of the {left} kB that are left for final states in the file")
             raise _Full(words.format(needed=needed // 1000, left=self.left // 1000))
         self.left -= needed
-        return {name: self._add(kind, values) for name, (kind, values) in made.items()}
+        return {name: self._place(kind, values) for name, (kind, values) in made.items()}
 
-    def _add(self, kind: str, values: np.ndarray) -> dict[str, Any]:
+    def add(self, values: np.ndarray) -> dict[str, Any]:
+        """Add an array whatever its size; return where it is."""
+        return self._place(*_narrow(values))
+
+    def _place(self, kind: str, values: np.ndarray) -> dict[str, Any]:
         data = values.tobytes()
         place = {"type": kind, "at": self.length, "length": values.size}
         self.parts.append(data + bytes(-len(data) % 8))
@@ -249,10 +256,19 @@ def _final_states(trial: Trial, found: Lattice) -> dict[str, np.ndarray]:
     return columns
 
 
-def _graph(blob: _Blob, design: Design, n_doses: int) -> dict[str, Any]:
-    found: DecisionGraph = decision_graph(design, n_doses)
-    columns = {"dose": found.dose + 1, "size": found.size, "choice": found.choice + 1, "words": found.words, "reason": found.reason}
-    return {**blob.add_all(columns | {"children": found.children}), "texts": found.texts, "explained": found.explained}
+def _graph(blob: _Blob, design: Design, n_doses: int) -> dict[str, Any] | None:
+    """Return the decisions of a design as they are in the file: all, or those of as many cohorts as fit; ``None`` if none do."""
+    if design.tracks != ("dlt",):
+        return None
+    for most_nodes in (MOST_NODES, 10_000, 1_000):
+        found = decision_graph(design, n_doses, most_nodes)
+        columns = {"dose": found.dose + 1, "size": found.size, "choice": found.choice + 1}
+        columns |= {"words": found.words, "reason": found.reason, "children": found.children}
+        try:
+            return {**blob.add_all(columns), "texts": found.texts, "explained": found.explained}
+        except _Full:
+            continue
+    return None
 
 
 def _table(trial: Trial, name: str) -> dict[str, Any]:
