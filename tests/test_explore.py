@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -272,3 +273,172 @@ def test_script_is_built_from_its_source(tmp_path):
     assert (tmp_path / "built.js").read_bytes() == BUILT.read_bytes()
     assert "</script" not in BUILT.read_text().lower()
     assert "Jason Miller" in BUILT.read_text()
+
+
+# In Chromium.
+
+
+HOSTILE = "</script><img src=x onerror=alert(1)>\"'{{7*7}}<!--"
+
+
+@pytest.fixture(scope="module")
+def file(page, tmp_path_factory):
+    return page.save(tmp_path_factory.mktemp("explore") / "explore.html")
+
+
+def ready(browser, file, width=1280, address="", **context):
+    shown, heard = opened(browser, file, width, **context)
+    if address:
+        shown.evaluate("address => { location.hash = address }", address)
+    shown.wait_for_selector("#rates-title")
+    return shown, heard
+
+
+def drag(shown, level, percent):
+    shown.locator(f"#rate-{level - 1}").evaluate(
+        "(one, value) => { one.value = value; one.dispatchEvent(new Event('input', {bubbles: true})) }", str(percent)
+    )
+
+
+def table_of(shown, caption):
+    """The cells of a table, by the first cell of their row."""
+    rows = shown.locator(f"table:has(caption:text-is('{caption}')) tbody tr")
+    cells = rows.evaluate_all("rows => rows.map(row => [...row.children].map(cell => cell.textContent))")
+    return {first: rest for first, *rest in cells}
+
+
+BY_DESIGN = "Operating characteristics at these DLT rates"
+
+
+@pytest.mark.browser
+def test_drags_show_what_the_library_computes(browser, trial, page, file):
+    rows = (np.round(200 * np.array(random_rates(25, 3, seed=5))) / 2).tolist()
+    target = trial.protocol.target.model_copy(update={"sensitivity": ()})
+    scenarios = {str(number): tuple(rate / 100 for rate in rates) for number, rates in enumerate(rows)}
+    oc = dsf.compare(trial.protocol.model_copy(update={"scenarios": scenarios, "target": target}))
+    shown, heard = ready(browser, file)
+    for number, rates in enumerate(rows):
+        # From the top, then from the bottom, so that no rate is in the way of another.
+        for level in (3, 2, 1, 2, 3):
+            drag(shown, level, rates[level - 1])
+        expected = {}
+        for design in page.designs:
+            own = oc.sel(design=design, scenario=str(number))
+            chances = [f"{100 * own[name]:.1f}%" for name in ("correct", "overdose_selected")]
+            expected[design] = [*chances, f"{float(own.mean_n):.1f}"]
+        assert {design: cells[:3] for design, cells in table_of(shown, BY_DESIGN).items()} == expected, rates
+    # 500 more, as the page computes them, at full precision.
+    truths = random_rates(500, 3, seed=6)
+    script = """async truths => {
+        const { loaded, unpacked, averaged } = dosefindExplore, text = id => document.getElementById(id).textContent
+        const trials = loaded(JSON.parse(text("facts")), await unpacked(text("blob")))
+        const of = design => truths.map(rates => averaged(trials, design, {rates: [rates], weights: [1]}).selected)
+        return Object.fromEntries(trials.designs.filter(one => one.states).map(one => [one.name, of(one)]))
+    }"""
+    for design, selected in shown.evaluate(script, truths).items():
+        expected = dsf.lattice(trial.designs[design]).figures(np.array(truths))["selected"]
+        np.testing.assert_allclose(selected, expected, **ROUNDING)
+    assert heard == []
+    shown.context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_no_violation(browser, file, width, scheme):
+    axe = needed(MODULES / "axe-core" / "axe.min.js", "axe-core").read_text(encoding="utf-8")
+    shown, heard = ready(browser, file, width, bypass_csp=True, color_scheme=scheme)
+    shown.get_by_role("button", name="Pin these rates").click()
+    shown.get_by_role("button", name="1 of 3").click()
+    shown.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    assert shown.evaluate("document.documentElement.scrollWidth") <= width
+    shown.evaluate(axe)
+    found = shown.evaluate("axe.run({resultTypes: ['violations']})")
+    assert len(found["passes"]) > 10
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+    assert heard == []
+    shown.context.close()
+
+
+@pytest.mark.browser
+def test_keyboard_player_address_and_files(browser, trial, file):
+    shown, heard = ready(browser, file)
+    shown.get_by_role("button", name="top is MTD").focus()
+    shown.keyboard.press("Enter")
+    # By the keyboard alone, and the rates above go along.
+    shown.locator("#rate-0").focus()
+    for _press in range(24):
+        shown.keyboard.press("ArrowRight")
+    rates = [float(shown.locator(f"#rate-{d}").input_value()) for d in range(3)]
+    assert rates == [17, 17, 27]
+    shown.get_by_role("button", name="Pin these rates").click()
+    shown.get_by_label("Name of pinned scenario 1").fill('mine "quoted"')
+    shown.get_by_role("button", name="1 of 3").click()
+    step = dsf.decide(trial.designs["3+3"], "1NNT")
+    assert step.words in shown.locator(".decision").inner_text()
+    assert step.reason in shown.locator(".decision").inner_text()
+    shown.get_by_role("button", name="At most 6").click()
+    shown.wait_for_url(re.compile("cap=6.*quoted"))
+    with shown.expect_download() as saved:
+        shown.locator(f"div.table:has(caption:text-is('{BY_DESIGN}'))").get_by_role("button", name="Save as CSV").click()
+    lines = Path(saved.value.path()).read_text().splitlines()
+    capped = {name for name in trial.without_calendar if trial.designs[name].most_per_dose == 6}
+    assert {line.split(",")[0] for line in lines[1:]} == set(table_of(shown, BY_DESIGN)) == capped
+    with shown.expect_download() as saved:
+        shown.get_by_role("button", name="Save as SVG").click()
+    assert Path(saved.value.path()).read_text().startswith("<svg")
+    toml = shown.locator("#toml").input_value()
+    assert tomllib.loads(toml) == {"scenarios": {'mine "quoted"': [0.17, 0.17, 0.27]}}
+    address = shown.evaluate("location.hash")
+    again, _ = ready(browser, file, address=address)
+    again.locator(".pins li").wait_for()
+    assert [float(again.locator(f"#rate-{d}").input_value()) for d in range(3)] == rates
+    assert again.locator(".decision").inner_text() == shown.locator(".decision").inner_text()
+    assert table_of(again, BY_DESIGN) == table_of(shown, BY_DESIGN)
+    shown.get_by_role("button", name="Undo").click()
+    assert dsf.decide(trial.designs["3+3"], "").words in shown.locator(".decision").inner_text()
+    assert [one for one in heard if not one.startswith("blob:")] == []
+    again.context.close()
+    shown.context.close()
+
+
+@pytest.mark.browser
+def test_an_address_that_is_not_one_of_the_page_does_nothing(browser, file):
+    expected, _ = ready(browser, file)
+    shown, heard = ready(browser, file, address=f"rates=9,NaN,x&metric={HOSTILE}&design=__proto__&cohorts=1.3.9&pin=0.1 x&cap=constructor")
+    assert table_of(shown, BY_DESIGN) == table_of(expected, BY_DESIGN)
+    assert heard == []
+    expected.context.close()
+    shown.context.close()
+
+
+@pytest.mark.browser
+def test_hostile_names_are_text(browser, tmp_path):
+    """A protocol, its title, a scenario and a unit with markup in their names."""
+    text = FIVE_DOSES
+    for plain in ('"FIVE"', '"five doses, thirty patients"', '"rising"', '"synthetic"', '"mg"'):
+        text = text.replace(plain, json.dumps(HOSTILE))
+    path = tmp_path / "hostile.toml"
+    path.write_text(text)
+    trial = dsf.load_trial(path)
+    shown, heard = ready(browser, dsf.explore(trial).save(tmp_path / "page.html"))
+    shown.on("dialog", lambda dialog: heard.append(dialog.message))
+    assert HOSTILE in shown.locator("h1").inner_text()
+    assert shown.get_by_role("button", name=HOSTILE, exact=True).is_visible()
+    shown.get_by_role("button", name="Pin these rates").click()
+    shown.get_by_label("Name of pinned scenario 1").fill(HOSTILE)
+    assert HOSTILE in shown.locator("#toml").evaluate("one => one.value").replace('\\"', '"')
+    assert shown.locator("img").count() == 0
+    assert heard == []
+    shown.context.close()
+
+
+@pytest.mark.browser
+def test_the_page_works_in_the_frame_of_a_notebook(browser, page, tmp_path):
+    outer = tmp_path / "notebook.html"
+    outer.write_text(f"<!DOCTYPE html><title>notebook</title>{page._repr_html_()}")
+    shown, heard = opened(browser, outer, 1280)
+    frame = shown.frame_locator("iframe")
+    frame.get_by_role("button", name="all toxic").click()
+    frame.locator(".answer >> text=No dose is the MTD").wait_for()
+    assert [one for one in heard if one != "about:srcdoc"] == []
+    shown.context.close()

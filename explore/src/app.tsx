@@ -1,6 +1,6 @@
 import { Fragment, type ComponentChildren } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { averaged, given, judged, type Design, type Figures, type Trials, type Truths } from "./model";
+import { averaged, following, given, judged, type Graph, type Design, type Figures, type Trials, type Truths } from "./model";
 import { Player } from "./player";
 import { METRICS, asCsv, asToml, fromHash, toHash, type Pin, type State } from "./state";
 
@@ -78,7 +78,7 @@ function Rates({ trials, state, set }: { trials: Trials; state: State; set: Set 
         const id = `rate-${d}`, mark = state.prior ? "" : d === truth.mtd ? "true MTD" : truth.overdose[d] ? "overdose" : "";
         return (
           <div class="rate" key={id}>
-            <label for={id}>Level {d + 1} <span class="faint">({amount} {trials.unit})</span></label>
+            <label for={id}>Level {d + 1} <span class="faint">({amount})</span></label>
             <input id={id} type="range" min="0" max="100" step="0.5" value={tenth(state.rates[d])}
               aria-valuetext={`${tenth(state.rates[d])}%`} onInput={(event) => move(d, event.currentTarget.valueAsNumber / 100)} />
             <span class="number"><input type="number" min="0" max="100" step="0.1" value={tenth(state.rates[d])} aria-label={`True DLT rate of level ${d + 1} in percent`}
@@ -292,7 +292,7 @@ function OneDesign({ trials, design, figures, set }: { trials: Trials; design: D
         </select> {design.title}{design.primary ? ", the primary design" : ""}</p>
       {figures ? (
         <>
-          <Data caption={`${design.name}: results by dose at these DLT rates`} heads={["", "none", ...doses]} file="doses.csv" rows={[
+          <Data caption={`${design.name}: results by dose at these DLT rates`} heads={["result", "none", ...doses]} file="doses.csv" rows={[
             [trials.quantities.selected.label, ...(figures.selected as number[]).map(percent)],
             [trials.quantities.patients.label, "", ...by("patients", 1)],
             [trials.quantities.dlts.label, "", ...by("dlts", 2)],
@@ -305,8 +305,26 @@ function OneDesign({ trials, design, figures, set }: { trials: Trials; design: D
           {design.table.notes.map((note) => <p class="faint">{note}</p>)}
         </Data>
       </details>
+      {design.graph && (
+        <details><summary>Flow of the first cohorts</summary>
+          <ul class="flow"><li><strong>{design.graph.texts[design.graph.words[0]]}</strong><Flow graph={design.graph} node={0} cohorts={2} /></li></ul>
+        </details>
+      )}
       <details><summary>Rules</summary><ul>{design.rules.map((rule) => <li>{rule}</li>)}</ul></details>
     </section>
+  );
+}
+
+/** What follows from a decision, as a list within a list. */
+function Flow({ graph, node, cohorts }: { graph: Graph; node: number; cohorts: number }) {
+  const next = cohorts ? following(graph, node) : null;
+  if (!next) return null;
+  return (
+    <ul>
+      {next.map((child, dlts) => (
+        <li key={dlts}>{dlts} of {graph.size[node]} with a DLT: <strong>{graph.texts[graph.words[child]]}</strong><Flow graph={graph} node={child} cohorts={cohorts - 1} /></li>
+      ))}
+    </ul>
   );
 }
 

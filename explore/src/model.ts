@@ -14,7 +14,7 @@ export interface DesignFacts {
   graph: GraphFacts | null;
 }
 export interface Facts {
-  protocol: string; title: string; amounts: number[]; unit: string; target: Target; shares: Record<string, number>;
+  protocol: string; title: string; amounts: string[]; target: Target; shares: Record<string, number>;
   config: { file: string | null; sha256: string | null; assumed: number }; versions: Record<string, string>;
   scenarios: Scenario[]; priors: { name: string; rates: Place; weights: Place }[];
   quantities: Record<string, Quantity>; designs: DesignFacts[]; left_out: { name: string; reason: string }[];

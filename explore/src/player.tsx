@@ -44,7 +44,7 @@ export function Player({ trials, state, set, truths }: { trials: Trials; state: 
         <Data caption="Paths ahead: the decision after each outcome" heads={["DLTs", "probability", "decision", "why"]}
           rows={next.map((child, dlts) => [`${dlts} of ${size}`, percent(chances[dlts]), graph.texts[graph.words[child]], graph.texts[graph.reason[child]]])} />
       )}
-      {end && <Data caption="Dose selected as MTD in the end, from here" heads={["", "none", ...labels]} rows={[["probability", ...end.map(percent)]]} />}
+      {end && <Data caption="Dose selected as MTD in the end, from here" heads={["result", "none", ...labels]} rows={[["probability", ...end.map(percent)]]} />}
       <Data caption="All designs after these outcomes" heads={["design", "decision", "why"]} rows={played.map((one) => {
         const at = followed(one.graph!, cohorts), words = one.graph!.texts[one.graph!.words[at.node]];
         return [one.name, at.off === null ? words : "-", at.off === null ? one.graph!.texts[one.graph!.reason[at.node]] : `differs at cohort ${at.off + 1}: ${words}`];

@@ -30,6 +30,7 @@ from ...operating.metrics import definitions
 from ...operating.tally import FIGURES, OVERDOSE_SHARES
 from ...operating.walk import WalkTooLarge
 from ...protocol import Protocol
+from ...plots.style import amount, unit
 from ...provenance import refuse_to_overwrite, write_whole
 from ...shown import Shown
 from ...tasks.comparison import standards_of
@@ -92,7 +93,7 @@ class Explorer(Shown):
 
     def _repr_html_(self) -> str:
         shown = escape(self.html)
-        return f'<iframe title="explore" sandbox="allow-scripts" style="width: 100%; height: 60em" srcdoc="{shown}"></iframe>'
+        return f'<iframe title="explore" sandbox="allow-scripts allow-downloads" style="width: 100%; height: 60em" srcdoc="{shown}"></iframe>'
 
 
 @one_thread
@@ -302,8 +303,7 @@ def _html(
         "title": protocol.record.title,
         "config": {"file": stamped["config"], "sha256": stamped["config_sha256"], "assumed": n_assumed(stamped)},
         "versions": stamped["versions"],
-        "amounts": list(protocol.doses.amounts),
-        "unit": protocol.doses.unit,
+        "amounts": [amount(value, unit(protocol.doses.unit)) for value in protocol.doses.amounts],
         "target": {
             **{"rate": target.rate, "low": target.interval[0], "high": target.interval[1], "margin": target.mtd_margin},
             **{"overdose": target.overdose_limit, "tie": TIE},
