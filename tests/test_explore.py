@@ -27,7 +27,7 @@ from dosefind.tasks.optimum import curves_of
 from dosefind.trial import Cohort
 
 from .peers import ROOT
-from .test_report_browser import CHROMIUM, MODULES, browser, needed, opened
+from .test_report_browser import MODULES, browser, needed, opened
 
 __all__ = ["browser"]
 
@@ -187,7 +187,7 @@ def first_cohorts(design, n_doses, most=3):
     return found
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", ["nct05962762", pytest.param("nct05948982", marks=pytest.mark.slow)])
 def test_player_agrees_with_decide_on_every_path_of_three_cohorts(config, tmp_path):
     trial = dsf.load_trial(CONFIGS[config])
     expected = {name: first_cohorts(design, trial.protocol.n_doses) for name, design in trial.designs.items()}
@@ -261,6 +261,7 @@ def test_command_writes_the_file_once(tmp_path):
     assert dsf.explore(trial, out, force=True).html.encode() == before
 
 
+@pytest.mark.slow
 def test_script_is_built_from_its_source(tmp_path):
     node = needed(shutil.which("node"), "Node")
     needed(BUILDERS / "esbuild", "esbuild")
@@ -404,7 +405,8 @@ def test_keyboard_player_address_and_files(browser, trial, file):
 @pytest.mark.browser
 def test_an_address_that_is_not_one_of_the_page_does_nothing(browser, file):
     expected, _ = ready(browser, file)
-    shown, heard = ready(browser, file, address=f"rates=9,NaN,x&metric={HOSTILE}&design=__proto__&cohorts=1.3.9&pin=0.1 x&cap=constructor")
+    address = f"rates=9,NaN,x&metric={HOSTILE}&design=__proto__&cohorts=1.3.9&pin=0.1 x&cap=constructor"
+    shown, heard = ready(browser, file, address=address)
     assert table_of(shown, BY_DESIGN) == table_of(expected, BY_DESIGN)
     assert heard == []
     expected.context.close()

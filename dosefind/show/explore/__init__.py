@@ -29,8 +29,8 @@ from ...operating.lattice import Lattice, lattice
 from ...operating.metrics import definitions
 from ...operating.tally import FIGURES, OVERDOSE_SHARES
 from ...operating.walk import WalkTooLarge
-from ...protocol import Protocol
 from ...plots.style import amount, unit
+from ...protocol import Protocol
 from ...provenance import refuse_to_overwrite, write_whole
 from ...shown import Shown
 from ...tasks.comparison import standards_of
@@ -46,7 +46,7 @@ from ..pages.table import decisions, explained
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["Explorer", "MOST_BYTES", "explore"]
+__all__ = ["MOST_BYTES", "Explorer", "explore"]
 
 MOST_BYTES = 1_100_000
 """Default size of all final states and decisions in the file, in bytes."""
@@ -92,8 +92,8 @@ class Explorer(Shown):
         return path
 
     def _repr_html_(self) -> str:
-        shown = escape(self.html)
-        return f'<iframe title="explore" sandbox="allow-scripts allow-downloads" style="width: 100%; height: 60em" srcdoc="{shown}"></iframe>'
+        given = f'title="explore" sandbox="allow-scripts allow-downloads" srcdoc="{escape(self.html)}"'
+        return f'<iframe style="width: 100%; height: 60em" {given}></iframe>'
 
 
 @one_thread
@@ -287,9 +287,7 @@ def _plain(words: Text) -> str:
     return "".join(run.text for run in words)
 
 
-def _html(
-    trial: Trial, priors: list[dict[str, Any]], shown: list[dict[str, Any]], left_out: Mapping[str, str], blob: _Blob
-) -> str:
+def _html(trial: Trial, priors: list[dict[str, Any]], shown: list[dict[str, Any]], left_out: Mapping[str, str], blob: _Blob) -> str:
     protocol, stamped = trial.protocol, stamp(trial)
     target, standards = protocol.target, standards_of(protocol)
     meant = definitions(standards)
@@ -305,8 +303,12 @@ def _html(
         "versions": stamped["versions"],
         "amounts": [amount(value, unit(protocol.doses.unit)) for value in protocol.doses.amounts],
         "target": {
-            **{"rate": target.rate, "low": target.interval[0], "high": target.interval[1], "margin": target.mtd_margin},
-            **{"overdose": target.overdose_limit, "tie": TIE},
+            "rate": target.rate,
+            "low": target.interval[0],
+            "high": target.interval[1],
+            "margin": target.mtd_margin,
+            "overdose": target.overdose_limit,
+            "tie": TIE,
         },
         "shares": OVERDOSE_SHARES,
         "scenarios": [{"name": name, "rates": row} for name, row in zip(protocol.scenarios, protocol.truths.tolist(), strict=True)],
