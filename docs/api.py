@@ -42,6 +42,8 @@ GROUPS: dict[str, tuple[str, str, list[str]]] = {
                 "selfcheck",
                 "SelfCheck",
                 "validation_record",
+                "explore",
+                "Explorer",
                 "InputError",
             ),
         ],

@@ -45,6 +45,8 @@ from .results import read_result as read_result
 from .show import protocol_text as protocol_text
 from .show import report as report
 from .show import validation_record as validation_record
+from .show.explore import Explorer as Explorer
+from .show.explore import explore as explore
 from .show.notebook import progress as progress
 from .tasks import Analysis as Analysis
 from .tasks import EndpointSummary as EndpointSummary

@@ -1320,6 +1320,27 @@ def selfcheck(ctx: click.Context, on: datetime | None, details: bool, force: boo
         ctx.exit(1)
 
 
+@main.command(examples=("explore configs/nct05962762.toml --out explore.html",))
+@_config
+@click.option("--force", is_flag=True, help="Overwrite.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File of the page, such as explore.html.")
+def explore(config: Path, force: bool, out: Path) -> None:
+    """Write a page on which exact operating characteristics follow the true DLT rates as they are set.
+
+    It is one HTML file that works in a browser without a network.
+    """
+    from . import provenance
+    from .config import load_trial
+    from .show.explore import explore
+
+    provenance.refuse_to_overwrite(out.parent, [out.name], force)
+    page = explore(load_trial(config), progress=_progress("designs"))
+    page.save(out, force=force)
+    for name, why in page.left_out.items():
+        _say(_in_one_line(f"{name} is left out: {why}"))
+    _say(_in_one_line(f"wrote {out}"))
+
+
 @main.command(examples=("schema > dosefind.schema.json", "schema --out configs"))
 @_common
 def schema(output: _Output) -> None:
