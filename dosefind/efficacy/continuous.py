@@ -262,9 +262,7 @@ class ChangePosterior:
         """Return the posterior of the same data with the information of the prior multiplied."""
         kinds = tuple(dict.fromkeys(self.shapes.kind))
         prior = self.prior.times(patients)
-        return ChangePosterior(
-            self.doses, self.level, self.change, prior, baseline=self.baseline, better=self.better, kinds=kinds
-        )
+        return ChangePosterior(self.doses, self.level, self.change, prior, baseline=self.baseline, better=self.better, kinds=kinds)
 
     @property
     def n(self) -> np.ndarray:

@@ -44,6 +44,7 @@ __all__ = [
     "chosen",
     "expected_utility",
     "prior_shares",
+    "rates_of",
     "smallest_changes",
     "tornado",
 ]
@@ -397,9 +398,8 @@ def _compared(toxicity: Posterior, response: ResponsePosterior, u: np.ndarray, a
     else:
         raise InputError(Problem("response", type(response).__name__, "must be a BetaResponse or a CurveResponse"))
     if not isinstance(toxicity, ExactPosterior):
-        theta = tuple(np.moveaxis(toxicity.draws(_DRAWS), -1, 0)[..., None])
-        p = np.exp(toxicity.curve.log_terms(theta, toxicity.curve.coordinates)[0]).reshape(-1, toxicity.curve.n_doses)
-        value, error, each = over(np.minimum(p, 1), np.full(len(p), 1 / len(p)))
+        p, weight = rates_of(toxicity)
+        value, error, each = over(p, weight)
         size = min(len(p), toxicity.diagnostics()["ess_bulk"])
         return value, error + each.std(axis=0) / size**0.5
     if isinstance(response, CurveResponse):
@@ -407,6 +407,15 @@ def _compared(toxicity: Posterior, response: ResponsePosterior, u: np.ndarray, a
         return over(np.minimum(p, 1), weight)[:2]
     value, error, _each = over(*_kept(*toxicity.nodes()))
     return value, error + np.abs(value - over(*_kept(*toxicity.nodes(-1)))[0])
+
+
+def rates_of(toxicity: Posterior) -> tuple[np.ndarray, np.ndarray]:
+    """Return DLT rates at the nodes or draws of a posterior, ``(nodes, doses)``, with their weights."""
+    if isinstance(toxicity, ExactPosterior):
+        return _kept(*toxicity.nodes())
+    theta = tuple(np.moveaxis(toxicity.draws(_DRAWS), -1, 0)[..., None])
+    p = np.exp(toxicity.curve.log_terms(theta, toxicity.curve.coordinates)[0]).reshape(-1, toxicity.curve.n_doses)
+    return np.minimum(p, 1), np.full(len(p), 1 / len(p))
 
 
 def _kept(p: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
