@@ -273,6 +273,28 @@ def test_long_table_of_parameters_and_visits(tmp_path):
     assert by_patient["A-3"][0] == "missing"
 
 
+def test_the_sheet_of_a_workbook_is_read_as_the_table(tmp_path):
+    """The same rows from the sheet ``assessments``, each kept or listed; without an endpoint the sheet is refused."""
+    openpyxl = pytest.importorskip("openpyxl")
+    rules = protocol(**CHANGE, visit="Week 12")
+    head, people = HEAD.split(",response")[0], "\n".join(line.rsplit(",", 3)[0] for line in PEOPLE.strip().splitlines())
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, lines in (("patients", [head, *people.splitlines()]), ("assessments", LONG.strip().splitlines())):
+        sheet = book.create_sheet(title)
+        for line in lines:
+            sheet.append([cell or None for cell in line.split(",")])
+    book.save(tmp_path / "trial.xlsx")
+    found = dsf.read_patients(tmp_path / "trial.xlsx", rules)
+    wanted = read(tmp_path, rules, people, head, LONG)
+    assert found.rows == wanted.rows
+    assert [one.reason for one in found.listed] == [one.reason for one in wanted.listed]
+    seen, known = ([[(a.value, a.day) for a in p.assessments] for p in data.patients] for data in (found, wanted))
+    assert seen == known
+    with pytest.raises(dsf.InputError, match="assessments, which needs the table efficacy"):
+        dsf.read_patients(tmp_path / "trial.xlsx", dsf.load_protocol(CONFIG))
+
+
 def test_columns_and_a_table_exclude_each_other(tmp_path):
     with pytest.raises(dsf.InputError, match=r"row 2.*second result"):
         read(tmp_path, AS, assessments="subject,value,date\nA-1,yes,2024-03-25\n")

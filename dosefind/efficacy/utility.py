@@ -241,19 +241,19 @@ def smallest_changes(mean: np.ndarray, among: np.ndarray, stated: Sequence[State
     """
     level = chosen(mean, among)
     if level is None:
-        return [SmallestChange(one.outcome, None, None) for one in stated]
+        return [SmallestChange(utility.outcome, None, None) for utility in stated]
     found, at = [], level - 1
-    for one in stated:
+    for utility in stated:
         best: tuple[float, int] | None = None
-        low, high = one.bounds
+        low, high = utility.bounds
         for other in among:
-            slope = one.slope[other] - one.slope[at]
+            slope = utility.slope[other] - utility.slope[at]
             if other == at or abs(slope) < _LEAST_SLOPE:
                 continue
             change = (mean[at] - mean[other]) / slope
-            if low - TIE <= one.value + change <= high + TIE and (best is None or abs(change) < abs(best[0])):
+            if low - TIE <= utility.value + change <= high + TIE and (best is None or abs(change) < abs(best[0])):
                 best = float(change), int(other) + 1
-        found.append(SmallestChange(one.outcome, *(best or (None, None))))
+        found.append(SmallestChange(utility.outcome, *(best or (None, None))))
     return found
 
 
@@ -262,10 +262,10 @@ def tornado(mean: np.ndarray, among: np.ndarray, stated: Sequence[StatedUtility]
     if not 0 < number("by", by, "a number above 0, up to 100") <= 100:
         raise InputError(Problem("by", by, "must be a number above 0, up to 100"))
     bars = []
-    for one in stated:
-        values = max(one.bounds[0], one.value - by), min(one.bounds[1], one.value + by)
-        lower, higher = (mean + one.slope * (at - one.value) for at in values)
-        bars.append(TornadoBar(one.outcome, values, (lower, higher), (chosen(lower, among), chosen(higher, among))))
+    for utility in stated:
+        values = max(utility.bounds[0], utility.value - by), min(utility.bounds[1], utility.value + by)
+        lower, higher = (mean + utility.slope * (at - utility.value) for at in values)
+        bars.append(TornadoBar(utility.outcome, values, (lower, higher), (chosen(lower, among), chosen(higher, among))))
     level = chosen(mean, among) or 1
 
     def influence(bar: TornadoBar) -> float:

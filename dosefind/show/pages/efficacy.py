@@ -47,7 +47,7 @@ _UNKNOWN = {
     "dlt_data_without_responses": marked("At {levels} DLT outcomes are known and no response outcome is."),
 }
 _BECAUSE = {
-    "no_limits_stated": marked("the config states no limits within which a choice counts as decided"),
+    "no_limits_stated": marked("the config states no limits for a decision"),
     "one_dose": marked("only one dose is considered, so no doses are compared"),
     "tie": marked("another dose has the same expected utility"),
     "p_best": marked("P(largest utility) of {p} is below the limit of {limit}"),
@@ -204,15 +204,9 @@ class Shown:
                     for name in ("p_largest_utility", "expected_loss")
                 ]
             rows.append(row)
-        words = _(
-            "{endpoint} by dose: rates and probabilities in %, utility and its expected loss from 0 to 100. Prior: independent "
-            "Beta({a}, {b}) at each dose, mean {mean}, ESS {n}."
-        )
-        if not compared:
-            words = _("{endpoint} by dose: rates in %. Prior: independent Beta({a}, {b}) at each dose, mean {mean}, ESS {n}.")
-        a, b = self.record["prior"]
-        places = {"a": f"{a:g}", "b": f"{b:g}", "n": f"{a + b:g}", "mean": percent(a / (a + b))}
-        return table(filled(words, endpoint=data(self.record["endpoint"]), **places), heads, rows)
+        words = _("{endpoint} by dose: rates and probabilities in %, independent Beta({a}, {b}) priors.")
+        a, b = (f"{value:g}" for value in self.record["prior"])
+        return table(filled(words, endpoint=data(self.record["endpoint"]), a=a, b=b), heads, rows)
 
     def _compared(self, d: int) -> bool:
         """Return whether a dose is compared with another one."""
@@ -231,14 +225,7 @@ class Shown:
             rows.append([*row, self._written("expected_utility_of_change", d)] if utility else row)
         better = _("lower is better") if self.record["better"] == "lower" else _("higher is better")
         places = {"endpoint": data(self.record["endpoint"]), "unit": data(self.record["unit"] or "\u2013"), "better": better}
-        words = _(
-            "{endpoint} by dose: mean change and its expected loss in {unit}, {better}. Doses that are equal under a shape share "
-            "P(best); that all are equal has a probability of {equal}."
-        )
-        if self.record["p_equal"] is None or len(self.record["among"]) < 2:
-            words = _("{endpoint} by dose: mean change in {unit}, {better}.")
-            return table(filled(words, **places), heads, rows)
-        return table(filled(words, **places, equal=percent(self.record["p_equal"])), heads, rows)
+        return table(filled(_("{endpoint} by dose: change and its expected loss in {unit}, {better}."), **places), heads, rows)
 
     def cautions(self) -> tuple[Text, ...]:
         """Return what the data leave open, and the doses that are not considered."""
@@ -313,12 +300,15 @@ class Shown:
     def _sensitivities(self) -> list[Section]:
         a, b = self.record["prior"]
         shares = [percent((a + b) / (a + b + float(n))) for n in self.values("response_n")]
-        words = _("Share of the prior in the response rate, independent doses: {shares}.")
+        words = _(
+            "Independent doses: the prior has mean {mean} and an effective sample size of {n:g}; its share in the response rate is "
+            "{shares}. Utilities, their differences and the expected loss are on the scale of the utilities, from 0 to 100."
+        )
         by_level = [
             _("{share} at level {level}").format(share=share, level=level)
             for share, level in zip(shares, self.values("dose"), strict=True)
         ]
-        share = words.format(shares=", ".join(by_level))
+        share = words.format(shares=", ".join(by_level), mean=percent(a / (a + b)), n=a + b)
         blocks: list[Block] = [self._by_prior(), common.points([*self.record["priors"], share])]
         found = [Section("priors-of-response", text(_("Priors of the response rates")), tuple(blocks))]
         if "expected_utility" in self.summary:
@@ -474,7 +464,14 @@ class Shown:
             if self.record["adjusted"]
             else _("The changes are not adjusted for baseline.")
         )
-        return Section("shapes", text(_("Dose-response shapes")), (shown, Paragraph(text(words))))
+        said = [*text(words)]
+        if self.record["p_equal"] is not None and len(self.record["among"]) > 1:
+            ties = _(
+                " Doses that are equal under a shape (flat, or beyond a plateau) share P(best); the probability that all doses "
+                "considered are equal is {equal}."
+            )
+            said += filled(ties, equal=percent(self.record["p_equal"]))
+        return Section("shapes", text(_("Dose-response shapes")), (shown, Paragraph(tuple(said))))
 
     def _patients(self) -> Table:
         rows = []
