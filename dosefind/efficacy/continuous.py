@@ -225,7 +225,7 @@ class ChangePosterior:
         self.doses, self.prior, self.shapes = tuple(map(float, doses)), prior, shapes(doses, kinds)
         if better not in ("lower", "higher"):
             raise InputError(Problem("better", better, "must be 'lower' or 'higher'"))
-        self.better = better
+        self.better: Literal["lower", "higher"] = better
         self.level = np.array([whole("level", each, 1, len(self.doses)) for each in level], int)
         self.change = _numbers("change", change, len(self.level))
         self.baseline = None if baseline is None else _numbers("baseline", baseline, len(self.level))

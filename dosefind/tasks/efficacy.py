@@ -318,7 +318,7 @@ class _Case:
             "because": [*doubts, *choice.because],
             "by_prior": [one.choice().level for one in each],
             "utilities": utilities.model_dump(),
-            "settle_by_utility": self._settled_by_utility(main, first, among),
+            "settle_by_utility": self._settled_by_utility(main, among),
         } | _sensitivities(main.tornado(_BY), main.smallest_changes())
         return variables, coordinates, stated
 
@@ -336,12 +336,15 @@ class _Case:
             "rate_best": found[0].rate_best,
         }
 
-    def _settled_by_utility(self, main: ExpectedUtility, first: BetaResponse, among: np.ndarray) -> dict[str, Any] | None:
+    def _settled_by_utility(self, main: ExpectedUtility, among: np.ndarray) -> dict[str, Any] | None:
         """Return randomised comparisons by utility of the two doses considered with the highest; ``None`` without two."""
         utilities = self.efficacy.utilities
         if len(among) < 2 or utilities is None:
             return None
         levels = _highest(main.mean.value, among)
+        a, b = self.efficacy.prior
+        prior = IndependentPrior(doses=tuple(map(float, self.protocol.doses.amounts)), a=a, b=b)
+        first = prior.after(self.found.n, self.found.responses)
         found = [utility_stage(self.toxicity, first, utilities, levels, n) for n in SIZES]
         names = ("p_correct", "p_correct_error", "gain", "gain_error")
         return {"levels": levels, "sizes": list(SIZES)} | {name: [getattr(one, name) for one in found] for name in names}

@@ -157,11 +157,13 @@ class Shown:
         p = self.values("p_best_change")[level - 1] if self.of_change else self.values("p_largest_utility")[0, level - 1]
         loss = self._written("change_loss", level - 1) if self.of_change else self._written("expected_loss", (0, level - 1))
         places = {
-            "p_best": {"p": percent(p), "limit": percent(limits["p_best"])},
+            "p_best": {"p": percent(float(p)), "limit": percent(limits["p_best"])},
             "loss": {"loss": loss, "limit": f"{limits['loss']:g}"},
         }
-        of_change = {"p_best": "p_best_change"} if self.of_change else {}
-        reasons = [_(_BECAUSE[of_change.get(code, code)]).format(**places.get(code, {})) for code in record["because"]]
+        reasons = []
+        for code in record["because"]:
+            own = "p_best_change" if code == "p_best" and self.of_change else code
+            reasons.append(_(_BECAUSE[own]).format(**places.get(code, {})))
         return filled(_("Undecided: {reasons}."), reasons="; ".join(reasons))
 
     def by_dose(self) -> Table:
