@@ -572,6 +572,11 @@ OPTIMUM: dict[str, Quantity] = {
     "without_trial": Quantity(
         marked("expected utility of the best conclusion without a trial"), marked("without a trial"), digits=3
     ),
+    "value_error": Quantity(
+        marked("numerical error of the optimum: its difference from that with half as many true curves for the prior of a curve"),
+        marked("numerical error"),
+        digits=3,
+    ),
     "with_truth": Quantity(
         marked("expected utility of the best conclusion if the true rates were known"),
         marked("with the true rates known"),

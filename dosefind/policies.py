@@ -24,7 +24,19 @@ import numpy as np
 from ._check import InputError, Problem
 from .threads import one_thread
 
-__all__ = ["Actions", "Elimination", "Ewoc", "Policy", "Rule", "Stakes", "TooLarge", "TwoOfSix", "closed_at", "solve"]
+__all__ = [
+    "Actions",
+    "Elimination",
+    "Ewoc",
+    "Policy",
+    "Rule",
+    "Stakes",
+    "TooLarge",
+    "TwoOfSix",
+    "closed_at",
+    "count_states",
+    "solve",
+]
 
 Counts = tuple[int, ...]
 # Of two actions whose values differ by less than this share, the one that stops, or the lower dose, is taken.
@@ -369,6 +381,11 @@ def _closed(closing: Sequence[Rule], n: Counts, factors: _Factors) -> np.ndarray
     return found
 
 
+def count_states(actions: Actions, n_doses: int, memory_limit: int = DEFAULT_MEMORY) -> int:
+    """Return the number of states of a problem, if they fit the memory limit with one true curve."""
+    return sum(_size(n) for n in _reachable(actions, (0,) * n_doses, 1, memory_limit))
+
+
 def closed_at(stakes: Stakes, actions: Actions, n: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the doses that the rules close at counts, ``(states, doses)``."""
     found, factors = np.zeros(n.shape, bool), _Factors(stakes.truths)
@@ -425,7 +442,8 @@ def _reachable(actions: Actions, begin: Counts, curves: int, memory_limit: int) 
                     limit = f"{memory_limit / 2**30:.3g} GiB"
                     words = (
                         f"too large for exact backward induction: more than {states:,} states, which need more than {limit}; "
-                        "reduce the maximum sample size, set a maximum number of patients per dose, or raise the limit"
+                        "reduce it or the number of true curves, increase the cohort size, set a maximum number of patients per "
+                        "dose, or raise the memory limit"
                     )
                     raise TooLarge(Problem("max_n", actions.max_n, words))
     return list(found)
