@@ -94,9 +94,9 @@ def departures(
             why = design.explain(design.reasons[int(decision.reason[0])])
             found.append(Departure("stopped", number, cohort.level, why, cohort.level))
         stopped = planned == 0
-    if under_way and found and found[-1].kind == "size" and found[-1].cohort == len(checked):
-        last = found[-1]
-        found = found[:-1] if last.given < last.planned else found
+    last = found[-1] if under_way and found else None
+    if last is not None and last.kind == "size" and last.cohort == len(checked) and last.given < int(last.planned):
+        found.pop()
     return tuple(found)
 
 

@@ -303,14 +303,14 @@ class Shown:
         a, b = self.record["prior"]
         shares = [percent((a + b) / (a + b + float(n))) for n in self.values("response_n")]
         words = _(
-            "Independent doses: the prior has mean {mean} and an effective sample size of {n:g}; its share in the response rate is "
+            "Independent doses: the prior has mean {mean} and an effective sample size of {n}; its share in the response rate is "
             "{shares}. Utilities, their differences and the expected loss are on the scale of the utilities, from 0 to 100."
         )
         by_level = [
             _("{share} at level {level}").format(share=share, level=level)
             for share, level in zip(shares, self.values("dose"), strict=True)
         ]
-        share = words.format(shares=", ".join(by_level), mean=percent(a / (a + b)), n=a + b)
+        share = words.format(shares=", ".join(by_level), mean=percent(a / (a + b)), n=f"{a + b:g}")
         blocks: list[Block] = [self._by_prior(), common.points([*self.record["priors"], share])]
         found = [Section("priors-of-response", text(_("Priors of the response rates")), tuple(blocks))]
         if "expected_utility" in self.summary:
