@@ -148,8 +148,11 @@ def settle(
     import pandas as pd
 
     protocol = Trial.of(trial).protocol
-    if protocol.efficacy is None or protocol.efficacy.kind != "response":
+    if protocol.efficacy is None:
         raise InputError(Problem("efficacy", MISSING, "the config needs this table, with kind = 'response'"))
+    if protocol.efficacy.kind != "response":
+        allowed = "must be 'response': the comparison is of response rates, and there is none of changes"
+        raise InputError(Problem("efficacy.kind", protocol.efficacy.kind, allowed))
     given = response_counts(responses, protocol.n_doses)
     assert given is not None
     a, b = protocol.efficacy.prior

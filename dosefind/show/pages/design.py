@@ -144,7 +144,7 @@ def _calendar(plan: _Plan) -> list[Section]:
 
 
 # Memory of a best policy that is found in about a second, and true curves that stand for a prior.
-_LITTLE, _CURVES = 8 * 2**20, 64
+_LITTLE, _CURVES = 8 * 2**20, 256
 
 
 def _optimum(plan: _Plan, lattices: Mapping[str, Lattice]) -> list[Section]:
