@@ -39,8 +39,9 @@ __all__ = [
 # Largest number of patients per dose, number of points of a response rate, and products of outcomes held at a time.
 _MOST, _POINTS = 400, 64
 _MOST_OUTCOMES = 2**24
-# Heaviest toxicity nodes of a comparison by utility, and points of the table of a distribution function.
-_MOST_NODES, _TABLE = 300, 1024
+# Bins into which toxicity nodes are merged for a comparison by utility, and fewer to state the error; points of the table of a
+# distribution function.
+_BINS, _TABLE = ((12, 8), (8, 4)), 512
 # Observed differences this close to the margin are equal to it.
 _TIE = 1e-9
 
@@ -270,12 +271,25 @@ def utility_stage(
     rates, weight = rates_of(toxicity)
     rates = rates[:, inside]
     u = np.array([getattr(utilities, outcome) for outcome in OUTCOMES])
-    order = np.argsort(-weight)
-    found, fewer = (
-        np.array(_by_utility(rates[at], weight[at] / weight[at].sum(), response.a[inside], response.b[inside], u, n))
-        for at in (order[:_MOST_NODES], order[: _MOST_NODES // 2])
-    )
+    a, b = response.a[inside], response.b[inside]
+    found, fewer = (np.array(_by_utility(*_merged(rates, weight, bins), a, b, u, n)) for bins in _BINS)
     return UtilityStage((both[0], both[1]), n, *found.tolist(), *np.abs(found - fewer).tolist())
+
+
+def _merged(rates: np.ndarray, weight: np.ndarray, bins: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes merged to their means, in bins of equal weight by the rate of the first dose and within these of the second."""
+    order = np.argsort(rates[:, 0], kind="stable")
+    place = np.empty(len(weight), int)
+    first = np.minimum((np.cumsum(weight[order]) - weight[order] / 2) * bins[0], bins[0] - 1).astype(int)
+    for column in range(bins[0]):
+        inside = order[first == column]
+        inside = inside[np.argsort(rates[inside, 1], kind="stable")]
+        share = weight[inside] / max(weight[inside].sum(), 1e-300)
+        place[inside] = column * bins[1] + np.minimum((np.cumsum(share) - share / 2) * bins[1], bins[1] - 1).astype(int)
+    mass = np.bincount(place, weight, bins[0] * bins[1])
+    used = mass > 0
+    mean = np.column_stack([np.bincount(place, weight * rates[:, d], bins[0] * bins[1]) for d in range(2)])
+    return mean[used] / mass[used, None], mass[used] / mass.sum()
 
 
 def _by_utility(rates: np.ndarray, weight: np.ndarray, a: np.ndarray, b: np.ndarray, u: np.ndarray, n: int) -> tuple[float, float]:

@@ -44,6 +44,8 @@ __all__ = ["SIZES", "check_treated", "joined", "response_counts", "settle"]
 
 SIZES = (10, 20, 40)
 """Patients per dose of the randomised comparisons that are shown."""
+# Of those by utility, which sum over the DLTs of both doses too.
+_BY_UTILITY = (5, 10, 20)
 
 # Factors of the information of the prior, and the change of each utility in the tornado.
 _TIMES, _BY = (0.5, 1.0, 2.0), 10.0
@@ -348,9 +350,9 @@ class _Case:
         a, b = self.efficacy.prior
         prior = IndependentPrior(doses=tuple(map(float, self.protocol.doses.amounts)), a=a, b=b)
         first = prior.after(self.found.n, self.found.responses)
-        found = [utility_stage(self.toxicity, first, utilities, levels, n) for n in SIZES]
+        found = [utility_stage(self.toxicity, first, utilities, levels, n) for n in _BY_UTILITY]
         names = ("p_correct", "p_correct_error", "gain", "gain_error")
-        return {"levels": levels, "sizes": list(SIZES)} | {name: [getattr(one, name) for one in found] for name in names}
+        return {"levels": levels, "sizes": list(_BY_UTILITY)} | {name: [getattr(one, name) for one in found] for name in names}
 
     # Changes.
 
