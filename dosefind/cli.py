@@ -422,7 +422,17 @@ def compare(
     help="Cost of a patient treated at an overdose.",
 )
 @click.option(
-    "--curves", type=click.IntRange(2, 100_000), default=256, show_default=True, help="True curves that stand for a curve's prior."
+    "--curves",
+    type=click.IntRange(2, 100_000),
+    help="True curves that stand for a curve's prior.  [default: 1024, in large problems 256]",
+)
+@click.option(
+    "--memory",
+    type=click.FloatRange(0.01, 1024),
+    default=2.0,
+    show_default=True,
+    metavar="GIB",
+    help="Maximum memory of the backward induction; larger problems are refused beforehand.",
 )
 @_details
 @_common
@@ -432,24 +442,33 @@ def optimum_(
     cost_per_dlt: float,
     cost_per_patient: float,
     cost_per_overdose: float,
-    curves: int,
+    curves: int | None,
+    memory: float,
     details: bool,
     output: _Output,
 ) -> None:
     """Show the best policy under a prior, exactly, and what each of the config's designs gives away."""
     from . import provenance, tasks
+    from ._check import InputError
     from .config import load_trial
 
     output.claim("optimum")
-    result = tasks.optimum(
-        load_trial(config),
-        utility=utility,
-        cost_per_dlt=cost_per_dlt,
-        cost_per_patient=cost_per_patient,
-        cost_per_overdose=cost_per_overdose,
-        n_curves=curves,
-        progress=_progress("priors"),
-    )
+    trial = load_trial(config)
+    try:
+        result = tasks.optimum(
+            trial,
+            utility=utility,
+            cost_per_dlt=cost_per_dlt,
+            cost_per_patient=cost_per_patient,
+            cost_per_overdose=cost_per_overdose,
+            n_curves=curves,
+            memory_limit=int(memory * 2**30),
+            progress=_progress("priors"),
+        )
+    except InputError as error:
+        # A key of the config is named with its file.
+        of_config = any(problem.where.startswith("limits.") for problem in error.problems)
+        raise (InputError(error.problems, source=str(config)) if of_config else error) from None
     output.save(partial(provenance.save_dataset, result, stem="optimum"))
     if output.as_json:
         click.echo(provenance.as_json(result))

@@ -454,7 +454,7 @@ EFFICACY: dict[str, Quantity] = {
     ),
     "p_largest_utility_error": Quantity(marked("numerical error of that probability")),
     "expected_loss": Quantity(
-        marked("expected difference between the largest utility and that of the dose: the loss of choosing it now"),
+        marked("expected difference between the largest utility and that of the dose, in utility: the loss of choosing it now"),
         marked("expected loss"),
     ),
     "expected_loss_error": Quantity(marked("numerical error of the expected loss")),
@@ -471,10 +471,22 @@ EFFICACY: dict[str, Quantity] = {
     "change_lower": Quantity(marked("2.5% quantile of the mean change"), marked("95% interval, lower"), digits=2),
     "change_upper": Quantity(marked("97.5% quantile of the mean change"), marked("95% interval, upper"), digits=2),
     "p_best_change": Quantity(
-        marked("probability that the dose has the best mean change of the doses considered"), marked("P(best mean change)"), "%"
+        marked("probability that the dose has the best mean change of the doses considered; doses equal under a shape share it"),
+        marked("P(best mean change)"),
+        "%",
     ),
     "change_loss": Quantity(
-        marked("expected difference between the best mean change and that of the dose"), marked("expected loss"), digits=2
+        marked("expected difference between the best mean change and that of the dose, in the unit of the change"),
+        marked("expected loss"),
+        digits=2,
+    ),
+    "change_by_prior_times": Quantity(
+        marked("posterior mean of the mean change with the information of its prior multiplied"),
+        marked("mean change by prior"),
+        digits=2,
+    ),
+    "utility_of_change_by_curve": Quantity(
+        marked("expected utility of a new patient's change by each dose-toxicity curve of the config"), marked("utility by curve")
     ),
     "expected_utility_of_change": Quantity(
         marked("expected utility of a new patient's change, less that of a DLT, by the sponsor's utilities"),
@@ -595,6 +607,11 @@ OPTIMUM: dict[str, Quantity] = {
     "in_scenario": Quantity(marked("expected utility less costs in one scenario"), marked("in the scenario"), digits=3),
     "without_trial": Quantity(
         marked("expected utility of the best conclusion without a trial"), marked("without a trial"), digits=3
+    ),
+    "value_error": Quantity(
+        marked("numerical error of the optimum: its difference from that with half as many true curves for the prior of a curve"),
+        marked("numerical error"),
+        digits=3,
     ),
     "with_truth": Quantity(
         marked("expected utility of the best conclusion if the true rates were known"),

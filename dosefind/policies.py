@@ -24,7 +24,19 @@ import numpy as np
 from ._check import InputError, Problem
 from .threads import one_thread
 
-__all__ = ["Actions", "Elimination", "Ewoc", "Policy", "Rule", "Stakes", "TooLarge", "TwoOfSix", "solve"]
+__all__ = [
+    "Actions",
+    "Elimination",
+    "Ewoc",
+    "Policy",
+    "Rule",
+    "Stakes",
+    "TooLarge",
+    "TwoOfSix",
+    "closed_at",
+    "count_states",
+    "solve",
+]
 
 Counts = tuple[int, ...]
 # Of two actions whose values differ by less than this share, the one that stops, or the lower dose, is taken.
@@ -77,9 +89,15 @@ class Stakes:
         likelihood = np.exp(y.astype(float) @ log_p + (n - y).astype(float) @ log_q)
         return likelihood @ self.columns[: self.n_doses + 1].T
 
-    def choice(self, n: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the conclusion of the highest expected utility at counts, -1 for none, ``(states,)``; the lower dose on ties."""
-        return _first_of_highest(self.concluded(n, y).T) - 1
+    def choice(self, n: np.ndarray, y: np.ndarray, closed: np.ndarray | None = None) -> np.ndarray:
+        """Return the conclusion of the highest expected utility at counts, -1 for none, ``(states,)``; the lower dose on ties.
+
+        Doses that are ``closed``, ``(states, doses)``, are not selected.
+        """
+        each = self.concluded(n, y)
+        if closed is not None:
+            each[:, 1:] = np.where(closed, -np.inf, each[:, 1:])
+        return _first_of_highest(each.T) - 1
 
 
 class Rule(Interface):
@@ -163,6 +181,8 @@ class Actions:
         Rules that close doses. A state in which no dose is left stops.
     treats
         Whether at least one cohort is treated.
+    binding
+        Whether a dose that a rule closes cannot be selected either.
     """
 
     sizes: tuple[int, ...]
@@ -172,6 +192,7 @@ class Actions:
     skips: bool = False
     closing: tuple[Rule, ...] = ()
     treats: bool = False
+    binding: bool = False
 
     def next(self, n: tuple[int, ...]) -> list[tuple[int, int]]:
         """Return the doses that may be given next, before closing rules, each with the size of the cohort."""
@@ -269,14 +290,16 @@ def solve(
         following = actions.next(n)
         columns = [*conclusions, *costs, *weighted] if following else conclusions
         sums = factors.weighed(n, np.array(columns[: None if in_parts or costly else doses + 1]))
-        code = _first_of_highest(sums[: doses + 1]).astype(np.int8)
-        best = np.take_along_axis(sums[: doses + 1], code[None].astype(np.intp), axis=0)
+        begins = actions.treats and not any(n) and bool(following)
+        closed = _closed(actions.closing, n, factors) if actions.binding or (following and not begins) else None
+        named = sums[: doses + 1]
+        if actions.binding and closed is not None:
+            named = np.concatenate([named[:1], np.where(closed, -np.inf, named[1:])])
+        code = _first_of_highest(named).astype(np.int8)
+        best = np.take_along_axis(named, code[None].astype(np.intp), axis=0)
         # The value, and with it utility, DLTs and patients, which follow the same choices.
         value = np.concatenate([best, best, np.zeros((2, *best.shape[1:]))]) if in_parts else best
         code += doses
-        begins = actions.treats and not any(n) and bool(following)
-        # The first cohort is treated whatever the rules say: without data every dose may be closed.
-        closed = _closed(actions.closing, n, factors) if following and not begins else None
         goes_on, treated = np.full(value.shape, -np.inf), np.zeros(best.shape[1:], np.int8)
         for d, size in following:
             after, lines, gain = values[_after(n, d, size)], [slice(None)] * (doses + 1), np.zeros(value.shape)
@@ -289,7 +312,8 @@ def solve(
                 gain[2] += size * sums[2 * doses + 2 + d]
                 gain[3] += size * sums[2 * doses + 1]
             better = gain[0] > goes_on[0] + _TIE * np.abs(gain[0])
-            if closed is not None:
+            # The first cohort is treated whatever the rules say: without data every dose may be closed.
+            if closed is not None and not begins:
                 better &= ~closed[d]
             treated[better] = d
             goes_on = np.where(better, gain, goes_on)
@@ -357,6 +381,23 @@ def _closed(closing: Sequence[Rule], n: Counts, factors: _Factors) -> np.ndarray
     return found
 
 
+def count_states(actions: Actions, n_doses: int, memory_limit: int = DEFAULT_MEMORY) -> int:
+    """Return the number of states of a problem, if they fit the memory limit with one true curve."""
+    return sum(_size(n) for n in _reachable(actions, (0,) * n_doses, 1, memory_limit))
+
+
+def closed_at(stakes: Stakes, actions: Actions, n: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the doses that the rules close at counts, ``(states, doses)``."""
+    found, factors = np.zeros(n.shape, bool), _Factors(stakes.truths)
+    rows, group = np.unique(n, axis=0, return_inverse=True)
+    for number, patients in enumerate(rows.tolist()):
+        closed = _closed(actions.closing, tuple(patients), factors)
+        at = np.flatnonzero(group.reshape(-1) == number)
+        if closed is not None:
+            found[at] = closed[(slice(None), *y[at].T)].T
+    return found
+
+
 def _and_above(closed: list[np.ndarray]) -> np.ndarray:
     """Return the doses closed by themselves or by a lower dose, ``(doses, *grid)``."""
     return np.logical_or.accumulate(np.stack(np.broadcast_arrays(*closed)), axis=0)
@@ -401,7 +442,8 @@ def _reachable(actions: Actions, begin: Counts, curves: int, memory_limit: int) 
                     limit = f"{memory_limit / 2**30:.3g} GiB"
                     words = (
                         f"too large for exact backward induction: more than {states:,} states, which need more than {limit}; "
-                        "reduce the maximum sample size, set a maximum number of patients per dose, or raise the limit"
+                        "reduce it or the number of true curves, increase the cohort size, set a maximum number of patients per "
+                        "dose, or raise the memory limit"
                     )
                     raise TooLarge(Problem("max_n", actions.max_n, words))
     return list(found)

@@ -647,8 +647,10 @@ Amount = Annotated[float, Field(gt=0, le=1e6, strict=True)]
 class ChoiceLimits(Settings):
     """Limits within which a choice of dose counts as decided: they are stated, and have no defaults."""
 
-    p_best: Share = Field(description=marked("smallest probability that the chosen dose has the largest utility"))
-    loss: Worth = Field(description=marked("largest expected loss of choosing now, in utility"))
+    p_best: Share = Field(
+        description=marked("smallest probability that the chosen dose has the largest utility, or of a change the best mean")
+    )
+    loss: Worth = Field(description=marked("largest expected loss of choosing now, in utility, or of a change in its unit"))
 
 
 class Efficacy(Settings):
@@ -712,8 +714,10 @@ class Efficacy(Settings):
             lacking = [name for name, value in of_change.items() if value is None]
             if lacking:
                 raise ValueError(f"kind = 'change' needs {' and '.join(lacking)}")
-            if any(value is not None for value in (self.utilities, self.least_rate, self.limits)):
-                raise ValueError("utilities, least_rate and limits are of responses: of a change, give points and dlt_loss")
+            if any(value is not None for value in (self.utilities, self.least_rate)):
+                raise ValueError("utilities and least_rate are of responses: of a change, give points and dlt_loss")
+            if self.limits is not None and not self.points:
+                raise ValueError("limits needs points and dlt_loss: without utilities no dose is chosen")
             if bool(self.points) != (self.dlt_loss is not None):
                 raise ValueError("points and dlt_loss need each other")
             if self.points and (len(self.points) < 2 or any(b[0] <= a[0] for a, b in pairwise(self.points))):
@@ -759,6 +763,18 @@ class Efficacy(Settings):
             each = ", ".join(f"{change:g}: {utility:g}" for change, utility in self.points)
             words = _("Utilities of the sponsor, by change: {points}; linear between these; a DLT takes {loss} away.")
             found.append(words.format(points=each, loss=f"{self.dlt_loss:g}"))
+        if self.least_rate is not None and self.futility is not None:
+            words = _(
+                "Rule on futility: a dose is not considered if P(response rate below {rate}), under independent doses, is at least "
+                "{cutoff}."
+            )
+            found.append(words.format(rate=_percent(self.least_rate), cutoff=_percent(self.futility)))
+        if self.limits is not None:
+            words = _("Decided only if P(largest utility) is at least {p} and the expected loss in utility at most {loss}.")
+            if self.kind == "change":
+                words = _("Decided only if P(best mean change) is at least {p} and the expected loss at most {loss} {unit}.")
+            places = {"p": _percent(self.limits.p_best), "loss": f"{self.limits.loss:g}", "unit": self.unit}
+            found.append(" ".join(words.format(**places).split()).replace(" .", "."))
         return found
 
 

@@ -390,3 +390,14 @@ FAULTS = {
 }
 
 test_fault_is_caught = faults(FAULTS)
+
+
+@pytest.mark.parametrize(
+    ("given", "cohort"),
+    [("1NNN 2N", None), ("1NN", None), ("1NNN 2NNNN", 2), ("1NN 2NNN", 1), ("1NNN 3N", 2)],
+)
+def test_a_cohort_under_way_is_no_deviation(given, cohort):
+    """Fewer patients than planned in the last cohort are normal; more, or another level, are not, nor is it in an earlier one."""
+    deviations = dsf.analyze(dsf.load_trial(CONFIG), given, predicts=False).summary.attrs["deviations"]
+    found = deviations.get("boin", [])
+    assert [one.cohort for one in found] == ([] if cohort is None else [cohort])

@@ -87,6 +87,19 @@ def test_posterior_against_a_million_draws(found):
     near(found.predictive_mean(points), np.interp(new, *zip(*points, strict=True)))
 
 
+def test_equal_doses_share_the_probability_of_being_best():
+    """Without data no dose is favoured by its place under a flat shape; with all doses flat each has the same probability."""
+    flat = ChangePosterior((1, 2, 4), [1, 2, 3], [0.0, -1.0, 0.5], PRIOR, kinds=("flat",))
+    np.testing.assert_allclose(flat.p_best(ties="shared"), [1 / 3] * 3, atol=1e-12)
+    assert flat.p_best().tolist() == [1, 0, 0]
+    assert flat.p_equal() == 1
+    # A plateau is equal from its dose on: half of the time it rises to the two higher doses, else the lowest is best.
+    plateau = ChangePosterior((1, 2, 4), [], [], PRIOR, kinds=("plateau",))
+    np.testing.assert_allclose(plateau.p_best(ties="shared"), [0.5, 0.25, 0.25], atol=1e-12)
+    assert plateau.p_equal() == 0
+    assert plateau.p_equal((2, 3)) == 1
+
+
 def test_higher_is_better_is_the_mirror_image(found):
     mirrored = ChangePosterior(DOSES, LEVEL, -CHANGE, PRIOR.model_copy(update={"mean": 1.0}), baseline=-BASELINE, better="higher")
     for name in ("p_best", "expected_loss"):

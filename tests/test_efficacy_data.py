@@ -136,12 +136,26 @@ def test_bounds_of_the_days(seen, died, left, cut, outcome):
     assert (found.kind, found.value) == outcome
 
 
+@pytest.mark.parametrize(
+    ("left", "cut", "outcome"), [(40, 50, "pending"), (40, 112, "pending"), (40, 113, 0.0), (None, 112, "pending")]
+)
+def test_no_response_is_not_counted_before_the_visit_is_over(left, cut, outcome):
+    """With missing assessments as no response, a patient who left would otherwise count before those who stayed."""
+    day = [FIRST + timedelta(days=each - 1) for each in (left or 1, cut)]
+    patient = replace(
+        made_up.patient("P1", 1, 1), infusions=(FIRST,), last_contact=None, discontinued=None if left is None else day[0]
+    )
+    found = outcome_of(known_by(patient, day[1]), 1, AS.efficacy.model_copy(update={"missing": "no-response"}), day[1])
+    assert (found.kind if found.value is None else found.value) == outcome
+
+
 def test_strategies_of_the_estimand(tmp_path):
     observed = outcomes(tmp_path, protocol(**BINARY, rescue="treatment-policy"))[1]
     assert (observed["A-4"], observed["A-3"], observed["A-7"]) == (("known", 1.0), ("missing", None), ("known", 0.0))
     failed = outcomes(tmp_path, protocol(**BINARY, missing="no-response"))[1]
-    assert {failed[subject] for subject in ("A-5", "A-8")} == {("known", 0.0)}
-    assert failed["A-6"] == ("pending", None)
+    assert failed["A-8"] == ("known", 0.0)
+    # A-5 left before a visit that is not over yet.
+    assert failed["A-5"] == failed["A-6"] == ("pending", None)
 
 
 def test_death_after_the_assessment_leaves_it_as_it_was(tmp_path):
@@ -180,9 +194,48 @@ def test_change_with_its_baseline(tmp_path):
     )
     np.testing.assert_allclose(summary["change_mean"], again.mean(), rtol=1e-12)
     among = summary.attrs["efficacy"]["among"]
-    np.testing.assert_allclose(summary["p_best_change"], again.p_best(among), rtol=1e-12)
+    np.testing.assert_allclose(summary["p_best_change"], again.p_best(among, ties="shared"), rtol=1e-12)
     worth = again.predictive_mean(CHANGE["points"]) - 40.0 * summary["mean"].values
     np.testing.assert_allclose(summary["expected_utility_of_change"], worth, rtol=1e-9)
+
+
+def test_choice_by_a_change_has_limits_and_sensitivities(tmp_path):
+    """Decided only within the stated limits; each smallest change, made in the config, makes two doses equal."""
+    people = {"people": CHANGES, "head": f"{HEAD},response_baseline"}
+    loose = protocol(**CHANGE, limits={"p_best": 0.0, "loss": 100.0})
+    found = outcomes(tmp_path, loose, **people)[0]
+    given = "1NN 2N 3N"
+    assert not dsf.analyze(loose, given, responses=found).summary.attrs["efficacy"]["undecided"]
+    tight = protocol(**CHANGE, limits={"p_best": 0.999, "loss": 0.001})
+    record = dsf.analyze(tight, given, responses=found).summary.attrs["efficacy"]
+    assert {"p_best", "loss"} <= set(record["because"])
+    levels = {bar["outcome"] for bar in record["tornado"]}
+    assert levels == {"dlt_loss", *(f"{change:g}" for change, _utility in CHANGE["points"])}
+    altered = [one for one in record["smallest_changes"] if one["change"] is not None]
+    assert altered
+    for one in altered:
+        changed = dict(CHANGE)
+        if one["outcome"] == "dlt_loss":
+            changed["dlt_loss"] = CHANGE["dlt_loss"] + one["change"]
+        else:
+            changed["points"] = [(x, u + one["change"] * (f"{x:g}" == one["outcome"])) for x, u in CHANGE["points"]]
+        worth = dsf.analyze(protocol(**changed), given, responses=found).summary["expected_utility_of_change"].values
+        assert worth[one["level"] - 1] == pytest.approx(worth[record["choice"] - 1], abs=1e-7)
+
+
+def test_more_response_outcomes_than_patients_are_refused():
+    with pytest.raises(dsf.InputError, match="level 2 has 3"):
+        dsf.analyze(AS, "1NNN 2NNN", responses="1/3 2/4 0/0")
+    assert dsf.analyze(AS, "1NNN 2NNN", responses="1/3 2/3 0/0").summary.attrs["efficacy"]["among"] == [1, 2]
+
+
+def test_comparison_by_utility_is_that_of_the_posteriors():
+    record = dsf.analyze(AS, "1NNNNNN 2NNNNNN 3NNNNNT", responses="1/6 3/6 4/6").summary.attrs["efficacy"]
+    found = record["settle_by_utility"]
+    assert sorted(found["levels"])[-1] == 3
+    assert np.all(np.diff(found["p_correct"]) > 0)
+    assert np.all(np.diff(found["gain"]) > 0)
+    assert min(found["gain"]) > 0
 
 
 def test_death_needs_the_worst_change(tmp_path):
@@ -218,6 +271,28 @@ def test_long_table_of_parameters_and_visits(tmp_path):
     # No result of the visit, and no baseline.
     assert by_patient["A-2"] == ("missing", None, 17.0)
     assert by_patient["A-3"][0] == "missing"
+
+
+def test_the_sheet_of_a_workbook_is_read_as_the_table(tmp_path):
+    """The same rows from the sheet ``assessments``, each kept or listed; without an endpoint the sheet is refused."""
+    openpyxl = pytest.importorskip("openpyxl")
+    rules = protocol(**CHANGE, visit="Week 12")
+    head, people = HEAD.split(",response")[0], "\n".join(line.rsplit(",", 3)[0] for line in PEOPLE.strip().splitlines())
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, lines in (("patients", [head, *people.splitlines()]), ("assessments", LONG.strip().splitlines())):
+        sheet = book.create_sheet(title)
+        for line in lines:
+            sheet.append([cell or None for cell in line.split(",")])
+    book.save(tmp_path / "trial.xlsx")
+    found = dsf.read_patients(tmp_path / "trial.xlsx", rules)
+    wanted = read(tmp_path, rules, people, head, LONG)
+    assert found.rows == wanted.rows
+    assert [one.reason for one in found.listed] == [one.reason for one in wanted.listed]
+    seen, known = ([[(a.value, a.day) for a in p.assessments] for p in data.patients] for data in (found, wanted))
+    assert seen == known
+    with pytest.raises(dsf.InputError, match="assessments, which needs the table efficacy"):
+        dsf.read_patients(tmp_path / "trial.xlsx", dsf.load_protocol(CONFIG))
 
 
 def test_columns_and_a_table_exclude_each_other(tmp_path):
@@ -376,7 +451,7 @@ def test_missing_assessments_in_both_directions():
 
 def test_overdoses_and_futile_doses_are_not_considered():
     rules = protocol(**BINARY, least_rate=0.2, futility=0.5)
-    record = dsf.analyze(rules, "1NNN 2NNN 3TTT", responses="0/6 3/6 6/6").summary.attrs["efficacy"]
+    record = dsf.analyze(rules, "1NNNNNN 2NNNNNN 3NNTTTT", responses="0/6 3/6 6/6").summary.attrs["efficacy"]
     assert record["excluded"] == {"overdose": [3], "futile": [1]}
     assert record["among"] == [2]
     assert record["settle"] is None

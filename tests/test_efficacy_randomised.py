@@ -8,7 +8,11 @@ from scipy.stats import binom
 
 import dosefind as dsf
 from dosefind.efficacy.binary import IndependentPrior
-from dosefind.efficacy.randomised import patients_needed, randomised_stage, two_dose_stage
+from dosefind.efficacy.randomised import patients_needed, randomised_stage, two_dose_stage, utility_stage
+from dosefind.efficacy.utility import expected_utility, rates_of
+from dosefind.models import BivariateNormal, Logistic2
+from dosefind.posterior.exact import ExactFit, ExactPosterior
+from dosefind.protocol import OutcomeUtilities
 
 from . import peers
 from .planted import faults
@@ -121,3 +125,45 @@ FAULTS = {
     ),
 }
 test_fault_is_caught = faults(FAULTS)
+
+
+@pytest.fixture(scope="module")
+def joint():
+    curve = Logistic2(doses=(1, 3, 5), reference=3, prior=BivariateNormal(mean=(-2.2, 0.0), sd=(2.0, 1.0)))
+    toxicity = ExactPosterior(ExactFit(curve), np.array([6, 6, 6]), np.array([0, 0, 2]))
+    response = IndependentPrior(doses=(1, 3, 5)).after([6, 6, 6], [1, 3, 3])
+    return toxicity, response, OutcomeUtilities(response=100, response_and_dlt=60, neither=40, dlt=0)
+
+
+def test_comparison_by_utility_against_simulated_trials(joint):
+    """100,000 trials with true rates from the posteriors, within 4 standard errors and the stated error."""
+    toxicity, response, u = joint
+    n, trials, rng = 8, 100_000, np.random.default_rng(3)
+    found = utility_stage(toxicity, response, u, (2, 3), n)
+    p, weight = rates_of(toxicity)
+    p = p[:, 1:]
+    true = p[rng.choice(len(weight), trials, p=weight)]
+    e = rng.beta(response.a[1:], response.b[1:], (trials, 2))
+
+    def utility(p, e):
+        return (1 - p) * (e * u.response + (1 - e) * u.neither) + p * (e * u.response_and_dlt + (1 - e) * u.dlt)
+
+    dlts, responses = rng.binomial(n, true), rng.binomial(n, e)
+    seen, group = np.unique(dlts, axis=0, return_inverse=True)
+    likely = weight * np.prod(p[None] ** seen[:, None] * (1 - p[None]) ** (n - seen[:, None]), axis=2)
+    after = utility((likely @ p / likely.sum(axis=1)[:, None])[group.reshape(-1)], (response.a[1:] + responses) / (6 + 1 + n))
+    higher, worth = after[:, 1] > after[:, 0], utility(true, e)
+    correct, gain = higher == (worth[:, 1] > worth[:, 0]), worth[np.arange(trials), higher.astype(int)]
+    now = max(utility(weight @ p, response.mean().value[1:]))
+    assert correct.mean() == pytest.approx(found.p_correct, abs=4 * correct.std() / trials**0.5 + found.p_correct_error)
+    assert gain.mean() - now == pytest.approx(found.gain, abs=4 * gain.std() / trials**0.5 + found.gain_error)
+
+
+def test_a_comparison_by_utility_is_worth_no_more_than_the_truth(joint):
+    """The gain rises with n, up to the expected loss of choosing now."""
+    toxicity, response, u = joint
+    loss = np.nanmin(expected_utility(toxicity, response, u, (2, 3)).loss.value)
+    gains = [utility_stage(toxicity, response, u, (2, 3), n).gain for n in (1, 5, 20)]
+    assert 0 <= gains[0] < gains[1] < gains[2] < loss
+    with pytest.raises(dsf.InputError, match="different"):
+        utility_stage(toxicity, response, u, (2, 2), 5)

@@ -17,7 +17,7 @@ from dosefind.designs.standards import Standards
 from dosefind.models import CURVES
 from dosefind.operating.lattice import lattice
 from dosefind.plots import alt_text, frontier
-from dosefind.policies import Actions, Elimination, Ewoc, Stakes, TooLarge, TwoOfSix, solve
+from dosefind.policies import Actions, Elimination, Ewoc, Stakes, TooLarge, TwoOfSix, closed_at, solve
 from dosefind.posterior.administered import exact_posterior
 from dosefind.show.pages.optimum import optimum as page
 from dosefind.show.terminal import as_lines
@@ -365,6 +365,74 @@ def test_the_command_writes_what_the_library_returns(tmp_path, made):
     wrong = CliRunner().invoke(main, ("optimum", str(CONFIG), "--cost-per-dlt", "-1"))
     assert wrong.exit_code == 2
     assert "cost_per_dlt" in wrong.stderr
+
+
+def small(**changed):
+    """The protocol with the 3+3 and two curves only."""
+    table = dsf.load_protocol(CONFIG).model_dump(exclude_unset=True, exclude={"assumed", "borrowing", "binding"})
+    table["designs"] = {"3+3": table["designs"]["3+3"]}
+    table["curves"] = {name: table["curves"][name] for name in ("logistic-2-tight", "power")}
+    return dsf.Protocol.read(table | changed)
+
+
+def test_half_as_many_curves_state_the_error():
+    """The stated error is the difference from half as many, 0 for scenarios, and of the order of that from eight times as many."""
+    few, half, many = (dsf.optimum(small(), n_curves=count).sel(design=BEST) for count in (64, 32, 512))
+    np.testing.assert_allclose(few.value_error, np.abs(few.value - half.value), atol=1e-12)
+    assert float(few.value_error.sel(prior="scenarios")) == 0
+    assert float(np.abs(few.value - many.value).max()) < 4 * float(few.value_error.max())
+
+
+def test_costs_that_no_trial_is_worth():
+    """The policy that is scored in each scenario is the best one, which treats nobody where a trial costs more than it adds."""
+    found = dsf.optimum(small(), n_curves=16, cost_per_dlt=1.0)
+    own = found.sel(prior="scenarios")
+    assert found.attrs["without_patients"] == found.prior.values.tolist()
+    assert float(own.patients.sel(design=BEST)) == 0
+    np.testing.assert_allclose(own.in_scenario.mean("scenario"), own.value, atol=1e-12)
+    assert "concludes without a trial" in " ".join(as_lines(page(found), width=80).split())
+
+
+def test_a_scenario_alone_is_cautioned():
+    name, rates = next(iter(dsf.load_protocol(CONFIG).scenarios.items()))
+    found = dsf.optimum(small(scenarios={name: list(rates)}), n_curves=16)
+    assert found.attrs["curves"]["scenarios"] == 1
+    assert float(found.value.sel(prior="scenarios", design=BEST)) == 1
+    assert "Cautions" in as_lines(page(found), width=80)
+
+
+def test_problems_of_the_config_are_named_with_file_and_key(tmp_path):
+    text = CONFIG.read_text()
+    for old, new, options, place in (
+        ("max_n = 18", "max_n = 90", ["--memory", "0.05"], "limits.max_n = 90"),
+        ("cohort_size = 3", "cohort_size = [1, 3]", [], "limits.cohort_size"),
+    ):
+        path = tmp_path / "trial.toml"
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        found = CliRunner().invoke(main, ("optimum", str(path), *options))
+        assert found.exit_code == 2
+        assert "trial.toml" in found.stderr
+        assert place in found.stderr
+
+
+@pytest.mark.parametrize("name", CLOSING)
+def test_closed_doses_are_not_selected_where_rules_bind(name):
+    """Forward by the lattice: the value of the policy, and no final state selects a closed dose."""
+    truths = ((0.05, 0.15, 0.3), (0.1, 0.25, 0.4), (0.3, 0.45, 0.6), (0.02, 0.05, 0.1))
+    given = {"truths": truths, "target": 0.25, "interval": (0.15, 0.35), "max_n": 12, "closing": (name,)}
+    bound, free = Optimal(closed_selected=False, **given), Optimal(**given)
+    assert bound.policy.value <= free.policy.value + 1e-12
+    walked = lattice(bound)
+    selected = walked.figures(bound.stakes.truths)["selected"]
+    value = float(bound.stakes.weights @ (selected * bound.stakes.utility).sum(axis=1))
+    assert value == pytest.approx(bound.policy.value, abs=1e-12)
+    closed = closed_at(bound.stakes, bound.actions, walked.ends.n, walked.ends.y)
+    assert closed.any()
+    for design, allowed in ((bound, False), (free, True)):
+        dose = design.stakes.choice(walked.ends.n, walked.ends.y, None if allowed else closed)
+        named = np.flatnonzero(dose >= 0)
+        assert closed[named, dose[named]].any() == allowed
 
 
 def test_designs_with_other_cohorts_or_more_patients_are_left_out_by_name():

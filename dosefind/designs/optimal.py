@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..policies import Actions, Elimination, Ewoc, Policy, Rule, Stakes, TwoOfSix, solve
+from ..policies import Actions, Elimination, Ewoc, Policy, Rule, Stakes, TwoOfSix, closed_at, solve
 from ..protocol import FromTrial
 from ..trial import NO_DOSE, States
 from ..words import _, counted, marked
@@ -49,6 +49,8 @@ class Optimal(Design):
         Rules that close doses: "elimination" (BOIN's, a dose and all above are closed if P(p > target) > 0.95 from Beta(1, 1) and
         three or more patients), "two-of-six" (a dose with two or more DLTs in six patients or fewer, or in at least a third of
         more, is closed with all above), "ewoc" (a dose is closed if P(overdose) > 0.25 under the curves).
+    closed_selected
+        Whether a dose that a rule closes may still be selected as the MTD; if not, the rules bind the final selection too.
     skips
         Whether untried levels may be skipped.
     target, interval, mtd_margin, overdose_limit
@@ -82,6 +84,7 @@ class Optimal(Design):
     cost_per_dlt: Amount = 0.0
     cost_per_overdose: Amount = 0.0
     closing: tuple[Closing, ...] = ()
+    closed_selected: Flag = True
     skips: Flag = False
     target: Annotated[Probability, FromTrial("target.rate")]
     interval: Annotated[tuple[Probability, Probability], FromTrial("target.interval")]
@@ -133,7 +136,7 @@ class Optimal(Design):
             "ewoc": Ewoc(stakes.truths, stakes.weights, self.overdose_limit),
         }
         closing = tuple(rules[name] for name in self.closing)
-        return Actions(sizes, self.max_n or 0, self.max_n_per_dose, self.start, self.skips, closing, treats=True)
+        return Actions(sizes, self.max_n or 0, self.max_n_per_dose, self.start, self.skips, closing, True, not self.closed_selected)
 
     @cached_property
     def policy(self) -> Policy:
@@ -155,7 +158,9 @@ class Optimal(Design):
         return Proposal(np.where(stops, NO_DOSE, code), {"settled": stops})
 
     def conclude(self, states: States) -> Selection:
-        dose = self.stakes.choice(states.n, states.y)
+        binding = bool(self.closing) and not self.closed_selected
+        closed = closed_at(self.stakes, self.actions, states.n, states.y) if binding else None
+        dose = self.stakes.choice(states.n, states.y, closed)
         return Selection(dose, np.zeros(len(states), bool))
 
     def because(self, state: States, beside: Beside | None = None) -> str:
@@ -190,8 +195,10 @@ class Optimal(Design):
             "ewoc": _("A dose is closed if the probability that it is an overdose exceeds 0.25 under the curves."),
         }
         lines += [rules[name] for name in self.closing]
-        if self.closing:
+        if self.closing and self.closed_selected:
             lines.append(_("Rules that close doses to further patients do not bind the final selection."))
+        elif self.closing:
+            lines.append(_("A dose that is closed to further patients is not selected as MTD either."))
         lines.append(
             _("This is a bound on what any design can do under these curves, and a diagnosis, not a design for a protocol.")
         )

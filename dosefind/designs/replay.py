@@ -50,7 +50,12 @@ def state_later(design: Design, state: States, cohort: Cohort) -> States:
 
 
 def departures(
-    design: Design, cohorts: Sequence[Cohort], n_doses: int, states: Sequence[States] | None = None
+    design: Design,
+    cohorts: Sequence[Cohort],
+    n_doses: int,
+    states: Sequence[States] | None = None,
+    *,
+    under_way: bool = False,
 ) -> tuple[Departure, ...]:
     """Return the differences between these cohorts and those of a trial that followed the design, in order.
 
@@ -64,6 +69,8 @@ def departures(
         Number of dose levels.
     states
         The states before and after each cohort, if they are known from `followed`.
+    under_way
+        Whether the last cohort may still be incomplete: that it has fewer patients than the design gives is then not a departure.
 
     Examples
     --------
@@ -87,6 +94,9 @@ def departures(
             why = design.explain(design.reasons[int(decision.reason[0])])
             found.append(Departure("stopped", number, cohort.level, why, cohort.level))
         stopped = planned == 0
+    last = found[-1] if under_way and found else None
+    if last is not None and last.kind == "size" and last.cohort == len(checked) and last.given < int(last.planned):
+        found.pop()
     return tuple(found)
 
 

@@ -25,8 +25,9 @@ import numpy as np
 from pydantic import Field
 from scipy.special import gammaln, stdtr, stdtrit
 
-from .._check import Checked, InputError, Problem, whole
+from .._check import Checked, InputError, Problem, one_of, whole
 from ..threads import one_thread_methods
+from ..words import _
 
 __all__ = ["KINDS", "ChangePosterior", "ChangePrior", "Shapes", "shapes"]
 
@@ -77,6 +78,23 @@ class ChangePrior(Checked):
     mean_sd: Positive = 2.0
     slope_sd: Positive = 1.0
     effect_sd: Positive = 1.0
+
+    def sentence(self) -> str:
+        """Return the prior as a sentence."""
+        words = _(
+            "Prior of the mean change at the lowest dose: mean {mean}, SD {sd}; of the maximum difference from it: mean 0, SD "
+            "{effect}; guess of the residual SD: {residual}, with {df} degrees of freedom; slope on baseline per unit: mean 0, SD "
+            "{slope}."
+        )
+        places = {
+            "mean": self.mean,
+            "sd": self.mean_sd * self.residual_sd,
+            "effect": self.effect_sd * self.residual_sd,
+            "residual": self.residual_sd,
+            "df": self.df,
+            "slope": self.slope_sd,
+        }
+        return words.format(**{name: f"{value:.4g}" for name, value in places.items()})
 
     def times(self, patients: float) -> ChangePrior:
         """Return the prior with its information multiplied: degrees of freedom, and inverse variances of the coefficients."""
@@ -142,7 +160,7 @@ def shapes(doses: Sequence[float], kinds: Sequence[str] = KINDS) -> Shapes:
             rows.append(("plateau", np.minimum(x, peak) / peak))
             rows += [("umbrella", np.where(x <= peak, x / peak, 1 - (1 - kept) * (x - peak) / (1 - peak))) for kept in _KEPT]
     rows = [(kind, values) for kind, values in rows if kind in kinds]
-    names = tuple(kind for kind, _ in rows)
+    names = tuple(kind for kind, _values in rows)
     if not names:
         raise InputError(Problem("kinds", kinds, f"has no shape for {len(amounts)} doses"))
     scaled = [(values - values[0]) / (values[-1] - values[0]) if kind in ("emax", "sigmoid") else values for kind, values in rows]
@@ -207,7 +225,7 @@ class ChangePosterior:
         self.doses, self.prior, self.shapes = tuple(map(float, doses)), prior, shapes(doses, kinds)
         if better not in ("lower", "higher"):
             raise InputError(Problem("better", better, "must be 'lower' or 'higher'"))
-        self.better = better
+        self.better: Literal["lower", "higher"] = better
         self.level = np.array([whole("level", each, 1, len(self.doses)) for each in level], int)
         self.change = _numbers("change", change, len(self.level))
         self.baseline = None if baseline is None else _numbers("baseline", baseline, len(self.level))
@@ -240,6 +258,12 @@ class ChangePosterior:
         )
         return mean, np.linalg.inv(after), df, squares / df, evidence
 
+    def with_prior_times(self, patients: float) -> ChangePosterior:
+        """Return the posterior of the same data with the information of the prior multiplied."""
+        kinds = tuple(dict.fromkeys(self.shapes.kind))
+        prior = self.prior.times(patients)
+        return ChangePosterior(self.doses, self.level, self.change, prior, baseline=self.baseline, better=self.better, kinds=kinds)
+
     @property
     def n(self) -> np.ndarray:
         """Return the patients with a change at each dose, ``(doses,)``."""
@@ -270,7 +294,7 @@ class ChangePosterior:
     @cached_property
     def _location(self) -> tuple[np.ndarray, np.ndarray]:
         """Return location and squared scale of each dose's mean given each shape, ``(shapes, doses)``, in the endpoint's unit."""
-        mean, covariance, _, scale, _ = self._fit
+        mean, covariance, _df, scale, _evidence = self._fit
         values, unit = self.shapes.values, self.prior.residual_sd
         location = mean[:, :1] + mean[:, 2:] * values
         spread = covariance[:, :1, 0] + 2 * covariance[:, :1, 2] * values + covariance[:, 2:, 2] * values**2
@@ -301,29 +325,40 @@ class ChangePosterior:
             raise InputError(Problem("probabilities", probabilities, "must be between 0 and 1 (exclusive)"))
         each = location + np.sqrt(square) * stdtrit(self.df, wanted)
         low, high = each.min(axis=0), each.max(axis=0)
-        for _ in range(_BISECTIONS):
+        for _bisection in range(_BISECTIONS):
             middle = (low + high) / 2
             under = np.einsum("k,kdp->dp", self.shape_weights, stdtr(self.df, (middle - location) / np.sqrt(square))) < wanted
             low, high = np.where(under, middle, low), np.where(under, high, middle)
         return (low + high) / 2
 
-    def p_best(self, among: Sequence[int] | None = None) -> np.ndarray:
-        """Return the probability that each dose has the best mean, ``(doses,)``; of equal doses the lowest is best.
+    def p_best(self, among: Sequence[int] | None = None, *, ties: Literal["lowest", "shared"] = "lowest") -> np.ndarray:
+        """Return the probability that each dose has the best mean, ``(doses,)``.
 
         Parameters
         ----------
         among
             Levels compared, from 1; all by default. The others have probability 0.
+        ties
+            Doses are equal under a flat shape and beyond a plateau. "lowest": the lowest of equal doses is the best; "shared": the
+            probability of the shape is shared equally, so that no dose is favoured by being low.
         """
         inside = self._among(among)
+        one_of("ties", ties, ("lowest", "shared"))
         below = self._effect_below(0.0)
         found = np.zeros(len(self.doses))
         for direction, share in ((1, 1 - below), (-1, below)):
             # The best value of b2 s if b2 has this sign, for a higher or a lower change.
             rank = direction * self._sign * self.shapes.values[:, inside]
-            best = np.argmax(rank >= rank.max(axis=1, keepdims=True) - 1e-12, axis=1)
-            np.add.at(found, inside[best], self.shape_weights * share)
+            best = rank >= rank.max(axis=1, keepdims=True) - 1e-12
+            if ties == "lowest":
+                best &= best.cumsum(axis=1) == 1
+            found[inside] += (self.shape_weights * share) @ (best / best.sum(axis=1, keepdims=True))
         return found
+
+    def p_equal(self, among: Sequence[int] | None = None) -> float:
+        """Return the probability that all of these doses have the same mean, which only shapes that are flat there give."""
+        values = self.shapes.values[:, self._among(among)]
+        return float(self.shape_weights[np.ptp(values, axis=1) < 1e-12].sum())
 
     def within(self, margin: float, among: Sequence[int] | None = None) -> np.ndarray:
         """Return the probability that each dose's mean is within ``margin`` of the best, in the endpoint's unit, ``(doses,)``."""
@@ -397,7 +432,7 @@ class ChangePosterior:
     @cached_property
     def _effect(self) -> tuple[np.ndarray, np.ndarray]:
         """Return location and scale of b2 given each shape, ``(shapes,)``, in the endpoint's unit."""
-        mean, covariance, _, scale, _ = self._fit
+        mean, covariance, _df, scale, _evidence = self._fit
         unit = self.prior.residual_sd
         return unit * mean[:, 2], unit * np.sqrt(scale * covariance[:, 2, 2])
 

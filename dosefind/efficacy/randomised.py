@@ -4,6 +4,7 @@ n patients per dose are randomised; responses at the doses are binomial. Of two 
 response rate exceeds that of the lower one by more than a margin, otherwise the lower (ROSE). With three doses the selected dose
 moves up to the third if its observed rate exceeds the selected one's by more than the margin. All probabilities are sums over all
 outcomes, for stated response rates or averaged over the posterior of the response rates, which is the assurance of the comparison.
+A comparison by expected utility (`utility_stage`) sums over the DLTs of both doses too.
 
 References: Wang, Yuan and Liu (2025), doi:10.48550/arXiv.2505.03898 (ROSE); O'Hagan, Stevens and Campbell (2005), Pharmaceutical
 Statistics 4:187-201, doi:10.1002/pst.175 (assurance).
@@ -19,14 +20,28 @@ from scipy.special import betainc, betaln, gammaln
 from scipy.stats import binom
 
 from .._check import InputError, Problem, number, whole
+from ..posterior.base import Posterior
+from ..protocol import OutcomeUtilities
 from ..threads import one_thread
 from .binary import BetaResponse, legendre
+from .utility import OUTCOMES, rates_of
 
-__all__ = ["RandomisedStage", "TwoDoses", "patients_needed", "randomised_stage", "two_dose_stage"]
+__all__ = [
+    "RandomisedStage",
+    "TwoDoses",
+    "UtilityStage",
+    "patients_needed",
+    "randomised_stage",
+    "two_dose_stage",
+    "utility_stage",
+]
 
 # Largest number of patients per dose, number of points of a response rate, and products of outcomes held at a time.
 _MOST, _POINTS = 400, 64
 _MOST_OUTCOMES = 2**24
+# Bins into which toxicity nodes are merged for a comparison by utility, and fewer to state the error; points of the table of a
+# distribution function.
+_BINS, _TABLE = ((12, 8), (8, 4)), 512
 # Observed differences this close to the margin are equal to it.
 _TIE = 1e-9
 
@@ -179,7 +194,7 @@ def randomised_stage(
     doses = len(response.n) if isinstance(response, BetaResponse) else len(response)
     chosen = tuple(sorted({whole("levels", level, 1, doses) for level in levels}))
     if len(chosen) not in (2, 3):
-        raise InputError(Problem("levels", levels, "must be two or three levels"))
+        raise InputError(Problem("levels", levels, "must be two or three different levels"))
     whole("n", n, 1, _MOST)
     if (n + 1) ** len(chosen) > _MOST_OUTCOMES:
         raise InputError(Problem("n", n, f"must be at most {int(_MOST_OUTCOMES ** (1 / len(chosen))) - 1} for {len(chosen)} doses"))
@@ -199,6 +214,127 @@ def randomised_stage(
         found, error = _stated(rates[inside], n, margin, loss), 0.0
     correct, worse, selected, best, *each = found.tolist()
     return RandomisedStage(chosen, n, margin, correct, np.array(each), worse, loss, selected, best, error)
+
+
+@dataclass(frozen=True)
+class UtilityStage:
+    """Exact properties of a randomised comparison of two doses by expected utility, from DLTs and responses.
+
+    Attributes
+    ----------
+    levels
+        Levels compared, from 1.
+    n
+        Patients per dose.
+    p_correct
+        Probability that the selected dose has the larger true utility.
+    gain
+        Expected value of its information (EVSI): expected utility of the dose selected, less that of the better of the two chosen
+        now.
+    p_correct_error, gain_error
+        Numerical errors.
+    """
+
+    levels: tuple[int, int]
+    n: int
+    p_correct: float
+    gain: float
+    p_correct_error: float
+    gain_error: float
+
+
+@one_thread
+def utility_stage(
+    toxicity: Posterior, response: BetaResponse, utilities: OutcomeUtilities, levels: Sequence[int], n: int
+) -> UtilityStage:
+    """Return what a randomised comparison of two doses by expected utility is expected to give.
+
+    n patients per dose have their DLTs and responses observed, both posteriors of the trial are updated, and the dose with the
+    larger expected utility is selected, the lower on ties. All outcomes are summed over, at the nodes of the toxicity posterior.
+
+    Parameters
+    ----------
+    toxicity, response
+        Posteriors of the DLT rates, and of the response rates under independent priors.
+    utilities
+        The utilities.
+    levels
+        Two levels, from 1.
+    n
+        Patients per dose, up to 40.
+    """
+    both = tuple(sorted({whole("levels", level, 1, len(response.n)) for level in levels}))
+    if len(both) != 2:
+        raise InputError(Problem("levels", levels, "must be two different levels"))
+    whole("n", n, 1, 40)
+    inside = [level - 1 for level in both]
+    rates, weight = rates_of(toxicity)
+    rates = rates[:, inside]
+    u = np.array([getattr(utilities, outcome) for outcome in OUTCOMES])
+    a, b = response.a[inside], response.b[inside]
+    found, fewer = (np.array(_by_utility(*_merged(rates, weight, bins), a, b, u, n)) for bins in _BINS)
+    return UtilityStage((both[0], both[1]), n, *found.tolist(), *np.abs(found - fewer).tolist())
+
+
+def _merged(rates: np.ndarray, weight: np.ndarray, bins: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes merged to their means, in bins of equal weight by the rate of the first dose and within these of the second."""
+    order = np.argsort(rates[:, 0], kind="stable")
+    place = np.empty(len(weight), int)
+    first = np.minimum((np.cumsum(weight[order]) - weight[order] / 2) * bins[0], bins[0] - 1).astype(int)
+    for column in range(bins[0]):
+        inside = order[first == column]
+        inside = inside[np.argsort(rates[inside, 1], kind="stable")]
+        share = weight[inside] / max(weight[inside].sum(), 1e-300)
+        place[inside] = column * bins[1] + np.minimum((np.cumsum(share) - share / 2) * bins[1], bins[1] - 1).astype(int)
+    mass = np.bincount(place, weight, bins[0] * bins[1])
+    used = mass > 0
+    mean = np.column_stack([np.bincount(place, weight * rates[:, d], bins[0] * bins[1]) for d in range(2)])
+    return mean[used] / mass[used, None], mass[used] / mass.sum()
+
+
+def _by_utility(rates: np.ndarray, weight: np.ndarray, a: np.ndarray, b: np.ndarray, u: np.ndarray, n: int) -> tuple[float, float]:
+    """Return P(correct), and the expected utility of the dose selected less that of the better dose now."""
+    counts = np.arange(n + 1)
+    # By toxicity: P(DLTs at both doses | node), and the mean DLT rates given them.
+    each = [binom.pmf(counts, n, rates[:, d, None]) for d in range(2)]
+    given = (each[0][:, :, None] * each[1][:, None, :]).reshape(len(weight), -1) * weight[:, None]
+    chance = given.sum(axis=0)
+    toxic = (given.T @ rates) / np.maximum(chance, 1e-300)[:, None]
+    # By response.
+    ways = gammaln(n + 1) - gammaln(counts + 1) - gammaln(n - counts + 1)
+    predictive = [np.exp(ways + betaln(a[d] + counts, b[d] + n - counts) - betaln(a[d], b[d])) for d in range(2)]
+    seen = (predictive[0][:, None] * predictive[1]).ravel()
+    responds = [(a[d] + counts) / (a[d] + b[d] + n) for d in range(2)]
+
+    def utility(p: np.ndarray, e: np.ndarray) -> np.ndarray:
+        return (1 - p) * (e * u[0] + (1 - e) * u[1]) + p * (e * u[2] + (1 - e) * u[3])
+
+    low = np.repeat(utility(toxic[:, 0, None], responds[0][None]), n + 1, axis=1)
+    high = np.tile(utility(toxic[:, 1, None], responds[1][None]), (1, n + 1))
+    higher = high > low + _TIE
+    selected = float(chance @ np.where(higher, high, low) @ seen)
+    # P(the higher dose has the larger utility | node, responses), by the rate of the lower dose.
+    x, mass = legendre(_POINTS)
+    x = (x + 1) / 2
+    half = np.pi * x**2 * (3 - 2 * x) / 2
+    jacobian, rate = np.pi * 6 * x * (1 - x) * mass / 2, np.sin(half) ** 2
+    p, q = a[0] + counts[:, None], b[0] + n - counts[:, None]
+    density = np.exp((2 * p - 1) * np.log(np.sin(half)) + (2 * q - 1) * np.log(np.cos(half)) - betaln(p, q)) * jacobian
+    own = utility(rates[:, :1], rate[None])
+    start, end = utility(rates[:, 1:], np.zeros(1)), utility(rates[:, 1:], np.ones(1))
+    bound = np.clip((own - start) / np.maximum(end - start, 1e-9), 0.0, 1.0)
+    # Interpolated at equally spaced angles.
+    angles = np.sin(np.linspace(0, np.pi, _TABLE + 1) / 2) ** 2
+    table = betainc(a[1] + counts, b[1] + n - counts, angles[:, None])
+    place = np.arcsin(np.sqrt(bound)) * (2 * _TABLE / np.pi)
+    at = np.minimum(place.astype(int), _TABLE - 1)
+    share = (place - at)[..., None]
+    below = (1 - share) * table[at] + share * table[at + 1]
+    exceeds = (1 - density @ below).reshape(len(weight), -1)
+    correct = given.T @ exceeds
+    right = np.where(higher, correct, chance[:, None] - correct)
+    now = max(float(weight @ utility(rates[:, d], np.full(1, a[d] / (a[d] + b[d])))) for d in range(2))
+    return float(right.sum(axis=0) @ seen), selected - now
 
 
 @one_thread

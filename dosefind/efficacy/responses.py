@@ -207,12 +207,16 @@ def _without(
     """Return the outcome of a patient who has no assessment, and neither died nor had rescue before it."""
     first, last = efficacy.days
     left = None if patient.discontinued is None else _study_day(patient, patient.discontinued)
-    if left is not None and left < last:
+    gone = left is not None and left < last
+    if _study_day(patient, cut) < last and (not gone or efficacy.missing == "no-response"):
+        # Who left is no non-responder before the others can be responders: until the last day of the visit the outcome is pending.
+        rule = _("due on days {first} to {last}").format(first=first, last=last)
+        if gone:
+            rule = _("left on day {day}; due on days {first} to {last}").format(day=left, first=first, last=last)
+        return "pending", None, rule + outside, False, patient.source
+    rule = _("no assessment on days {first} to {last}").format(first=first, last=last) + outside
+    if gone:
         rule = _("left on day {day}, before the assessment").format(day=left)
-    elif _study_day(patient, cut) < last:
-        return "pending", None, _("due on days {first} to {last}").format(first=first, last=last) + outside, False, patient.source
-    else:
-        rule = _("no assessment on days {first} to {last}").format(first=first, last=last) + outside
     if efficacy.missing == "no-response":
         return "known", 0.0, _("{reason}: counted as no response").format(reason=rule), False, patient.source
     return "missing", None, rule, False, patient.source

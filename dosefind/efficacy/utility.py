@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.special import betainc, betaln
@@ -33,7 +33,21 @@ from ..protocol import OutcomeUtilities
 from ..threads import one_thread
 from .binary import BetaResponse, CurveResponse, ResponsePosterior, legendre
 
-__all__ = ["OUTCOMES", "Choice", "ExpectedUtility", "Limits", "SmallestChange", "TornadoBar", "expected_utility", "prior_shares"]
+__all__ = [
+    "OUTCOMES",
+    "Choice",
+    "ExpectedUtility",
+    "Limits",
+    "SmallestChange",
+    "StatedUtility",
+    "TornadoBar",
+    "chosen",
+    "expected_utility",
+    "prior_shares",
+    "rates_of",
+    "smallest_changes",
+    "tornado",
+]
 
 OUTCOMES = ("response", "neither", "response_and_dlt", "dlt")
 """Outcomes of a patient, in the order of u1 to u4."""
@@ -161,7 +175,7 @@ class ExpectedUtility:
 
     def choice(self, limits: Limits | None = None) -> Choice:
         """Return the dose with the largest expected utility, the lower on ties, and whether the stated limits pass."""
-        level = _chosen(self.mean.value, self.among)
+        level = chosen(self.mean.value, self.among)
         if level is None:
             return Choice(None, True, ("no_admissible_dose",))
         at, because = level - 1, []
@@ -180,25 +194,8 @@ class ExpectedUtility:
         return Choice(level, bool(because), tuple(because))
 
     def smallest_changes(self) -> list[SmallestChange]:
-        """Return for each outcome the smallest change of its utility that alters the choice.
-
-        Expected utilities are linear in the utilities, so the change is ``(E U_a - E U_b) / (c_b - c_a)``, with c the probability
-        of the outcome at the chosen dose a and at another dose b.
-        """
-        level, found = _chosen(self.mean.value, self.among), []
-        for k, outcome in enumerate(OUTCOMES):
-            best: tuple[float, int] | None = None
-            low, high = _range(self.utilities, outcome)
-            value = getattr(self.utilities, outcome)
-            for other in self.among if level is not None else ():
-                slope = self.cells[other, k] - self.cells[(level or 1) - 1, k]
-                if other == (level or 1) - 1 or abs(slope) < _LEAST_SLOPE:
-                    continue
-                change = (self.mean.value[(level or 1) - 1] - self.mean.value[other]) / slope
-                if low - TIE <= value + change <= high + TIE and (best is None or abs(change) < abs(best[0])):
-                    best = float(change), int(other) + 1
-            found.append(SmallestChange(outcome, *(best or (None, None))))
-        return found
+        """Return for each outcome the smallest change of its utility that alters the choice."""
+        return smallest_changes(self.mean.value, self.among, self._stated())
 
     def tornado(self, by: float) -> list[TornadoBar]:
         """Return the effect of each utility raised and lowered, most influential on the difference from the chosen dose first.
@@ -208,22 +205,74 @@ class ExpectedUtility:
         by
             Change of each utility, from 0 to 100; less where the order of the outcomes does not allow it.
         """
-        if not 0 < number("by", by, "a number above 0, up to 100") <= 100:
-            raise InputError(Problem("by", by, "must be a number above 0, up to 100"))
-        bars = []
-        for k, outcome in enumerate(OUTCOMES):
-            low, high = _range(self.utilities, outcome)
-            value = getattr(self.utilities, outcome)
-            values = max(low, value - by), min(high, value + by)
-            lower, higher = (self.mean.value + self.cells[:, k] * (at - value) for at in values)
-            bars.append(TornadoBar(outcome, values, (lower, higher), (_chosen(lower, self.among), _chosen(higher, self.among))))
-        level = _chosen(self.mean.value, self.among) or 1
+        return tornado(self.mean.value, self.among, self._stated(), by)
 
-        def influence(bar: TornadoBar) -> float:
-            moved = bar.means[1] - bar.means[0]
-            return float(np.abs(moved - moved[level - 1])[self.among].max(initial=0.0))
+    def _stated(self) -> list[StatedUtility]:
+        stated = zip(OUTCOMES, self.cells.T, strict=True)
+        return [StatedUtility(name, getattr(self.utilities, name), _range(self.utilities, name), cell) for name, cell in stated]
 
-        return sorted(bars, key=lambda bar: -influence(bar))
+
+class StatedUtility(NamedTuple):
+    """A number stated by the sponsor in which the expected utility of each dose is linear.
+
+    Attributes
+    ----------
+    outcome
+        Its name.
+    value
+        The number.
+    bounds
+        Lowest and highest number that keep the order of the outcomes.
+    slope : (doses,) array
+        Derivative of the expected utility of each dose.
+    """
+
+    outcome: str
+    value: float
+    bounds: tuple[float, float]
+    slope: np.ndarray
+
+
+def smallest_changes(mean: np.ndarray, among: np.ndarray, stated: Sequence[StatedUtility]) -> list[SmallestChange]:
+    """Return for each stated number the smallest change that alters the choice, the others unchanged.
+
+    Expected utilities are linear in each, so the change is ``(E U_a - E U_b) / (c_b - c_a)``, with c the slope at the chosen dose a
+    and at another dose b.
+    """
+    level = chosen(mean, among)
+    if level is None:
+        return [SmallestChange(utility.outcome, None, None) for utility in stated]
+    found, at = [], level - 1
+    for utility in stated:
+        best: tuple[float, int] | None = None
+        low, high = utility.bounds
+        for other in among:
+            slope = utility.slope[other] - utility.slope[at]
+            if other == at or abs(slope) < _LEAST_SLOPE:
+                continue
+            change = (mean[at] - mean[other]) / slope
+            if low - TIE <= utility.value + change <= high + TIE and (best is None or abs(change) < abs(best[0])):
+                best = float(change), int(other) + 1
+        found.append(SmallestChange(utility.outcome, *(best or (None, None))))
+    return found
+
+
+def tornado(mean: np.ndarray, among: np.ndarray, stated: Sequence[StatedUtility], by: float) -> list[TornadoBar]:
+    """Return the effect of each stated number raised and lowered, most influential on the difference from the chosen dose first."""
+    if not 0 < number("by", by, "a number above 0, up to 100") <= 100:
+        raise InputError(Problem("by", by, "must be a number above 0, up to 100"))
+    bars = []
+    for utility in stated:
+        values = max(utility.bounds[0], utility.value - by), min(utility.bounds[1], utility.value + by)
+        lower, higher = (mean + utility.slope * (at - utility.value) for at in values)
+        bars.append(TornadoBar(utility.outcome, values, (lower, higher), (chosen(lower, among), chosen(higher, among))))
+    level = chosen(mean, among) or 1
+
+    def influence(bar: TornadoBar) -> float:
+        moved = bar.means[1] - bar.means[0]
+        return float(np.abs(moved - moved[level - 1])[among].max(initial=0.0))
+
+    return sorted(bars, key=lambda bar: -influence(bar))
 
 
 @one_thread
@@ -313,7 +362,7 @@ def prior_shares(
     }
 
 
-def _chosen(mean: np.ndarray, among: np.ndarray) -> int | None:
+def chosen(mean: np.ndarray, among: np.ndarray) -> int | None:
     """Return the level of the largest expected utility, the lowest on ties."""
     if not len(among):
         return None
@@ -349,9 +398,8 @@ def _compared(toxicity: Posterior, response: ResponsePosterior, u: np.ndarray, a
     else:
         raise InputError(Problem("response", type(response).__name__, "must be a BetaResponse or a CurveResponse"))
     if not isinstance(toxicity, ExactPosterior):
-        theta = tuple(np.moveaxis(toxicity.draws(_DRAWS), -1, 0)[..., None])
-        p = np.exp(toxicity.curve.log_terms(theta, toxicity.curve.coordinates)[0]).reshape(-1, toxicity.curve.n_doses)
-        value, error, each = over(np.minimum(p, 1), np.full(len(p), 1 / len(p)))
+        p, weight = rates_of(toxicity)
+        value, error, each = over(p, weight)
         size = min(len(p), toxicity.diagnostics()["ess_bulk"])
         return value, error + each.std(axis=0) / size**0.5
     if isinstance(response, CurveResponse):
@@ -359,6 +407,15 @@ def _compared(toxicity: Posterior, response: ResponsePosterior, u: np.ndarray, a
         return over(np.minimum(p, 1), weight)[:2]
     value, error, _each = over(*_kept(*toxicity.nodes()))
     return value, error + np.abs(value - over(*_kept(*toxicity.nodes(-1)))[0])
+
+
+def rates_of(toxicity: Posterior) -> tuple[np.ndarray, np.ndarray]:
+    """Return DLT rates at the nodes or draws of a posterior, ``(nodes, doses)``, with their weights."""
+    if isinstance(toxicity, ExactPosterior):
+        return _kept(*toxicity.nodes())
+    theta = tuple(np.moveaxis(toxicity.draws(_DRAWS), -1, 0)[..., None])
+    p = np.exp(toxicity.curve.log_terms(theta, toxicity.curve.coordinates)[0]).reshape(-1, toxicity.curve.n_doses)
+    return np.minimum(p, 1), np.full(len(p), 1 / len(p))
 
 
 def _kept(p: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -38,6 +38,8 @@ _TABLES = (".csv", ".xlsx")
 _DOMAINS = (".csv", ".xpt")
 # The sheet of liver tests, which is noted if the protocol does not use it for grading.
 _LABS = "labs"
+# The sheet of assessments of the efficacy endpoint, for a config that has one.
+_ASSESSMENTS = "assessments"
 # Kinds of file with data that are not read here.
 _DATA = (
     *_DOMAINS,
@@ -102,8 +104,8 @@ class Found(NamedTuple):
     files: dict[str, str]
 
 
-def patient_tables(data: Path, events: Path | None, with_labs: bool = False) -> Found:
-    """Return the tables of patients and, if there are any, of adverse events and, if requested, of liver tests."""
+def patient_tables(data: Path, events: Path | None, with_labs: bool = False, with_assessments: bool = False) -> Found:
+    """Return the tables of patients and, if there are any, of adverse events and, if requested, of liver tests and assessments."""
     hashes = Hashes()
     sheets = _read(data, hashes)
     people = _named(sheets, "patients") or sheets[0]
@@ -121,10 +123,11 @@ def patient_tables(data: Path, events: Path | None, with_labs: bool = False) -> 
     elif beside is not None:
         tables["events"] = beside
         left.remove(beside)
-    labs = _named(left, _LABS) if with_labs else None
-    if labs is not None:
-        tables["labs"] = labs
-        left.remove(labs)
+    for title, wanted in ((_LABS, with_labs), (_ASSESSMENTS, with_assessments)):
+        sheet = _named(left, title) if wanted else None
+        if sheet is not None:
+            tables[title] = sheet
+            left.remove(sheet)
     for name, table in tables.items():
         if not table.columns:
             raise InputError("is empty", source=table.name)
@@ -139,7 +142,8 @@ def table_beside(found: Found, name: str, path: Path) -> Found:
         raise InputError("has the same name as another file of these data: rows could not be distinguished", source=str(path))
     hashes = Hashes()
     hashes.files |= found.files
-    table = checked(_read(path, hashes)[0])
+    sheets = _read(path, hashes)
+    table = checked(_named(sheets, name) or sheets[0])
     if not table.columns:
         raise InputError("is empty", source=str(path))
     notes = [*found.notes, *(f"{table.name}: {note}" for note in table.notes)]
@@ -291,6 +295,11 @@ def _left_aside(sheets: list[Table], path: Path) -> list[str]:
     for sheet in filled:
         if _title(sheet).lower() == _LABS:
             continue
+        if _title(sheet).lower() == _ASSESSMENTS:
+            raise InputError(
+                "has the sheet assessments, which needs the table efficacy in the config: it says what is read of it",
+                source=str(path),
+            )
         if flat(_title(sheet)).rstrip("0123456789") not in _NO_DATA or any(column in _SUBJECT for column in sheet.columns):
             raise InputError(
                 f"has the sheet {_title(sheet)}, which is not read: name it patients or events, or notes if it has no data, "

@@ -71,7 +71,8 @@ def read_patients(
     events
         A table of adverse events in addition to ``data``, as .csv or .xlsx.
     assessments
-        A table of assessments of the efficacy endpoint, as .csv or .xlsx; the protocol needs the table ``efficacy``.
+        A table of assessments of the efficacy endpoint, as .csv or .xlsx; the protocol needs the table ``efficacy``. In a workbook
+        of patients it can be the sheet ``assessments``.
     progress
         Called at intervals with the number of rows done and their total.
 
@@ -226,7 +227,8 @@ def read_patients(
     of_type("protocol", protocol, Protocol, "load_protocol reads one from a file")
     path = Path(data)
     with_labs = any(rules.dlt.liver_grading == "baseline" for _, rules in protocol.versions)
-    layout, files = _open(path, None if events is None else Path(events), with_labs)
+    with_assessments = protocol.versions[-1][1].efficacy is not None and assessments is None
+    layout, files = _open(path, None if events is None else Path(events), with_labs, with_assessments)
     if (subjects := len(files.tables[layout.required[0]].rows)) > MOST_COUNTED:
         raise InputError(f"has {subjects:,} rows of patients: must be at most {MOST_COUNTED:,}", source=str(path))
     latest = protocol.versions[-1][1]
@@ -243,7 +245,7 @@ def read_patients(
     read_whole_numbers(found, files.tables[layout.required[0]], files.tables.values())
     own = {name: table for name, table in files.tables.items() if name != "assessments"}
     draft = layout.read(own, latest, found, _steps(files.tables.values(), progress))
-    if assessments is not None and latest.efficacy is not None:
+    if "assessments" in files.tables and latest.efficacy is not None:
         table = files.tables["assessments"]
         read_responses(found, draft, table, latest.efficacy, files.tables[layout.required[0]].name, _steps([table], None))
     deaths_without_infusion(found, draft, files.tables[layout.required[0]], files.tables.values())
@@ -275,10 +277,11 @@ def _refuse_levels_alone(found: Findings, table: Table, doses: Doses) -> None:
             found.refuse(level, "needs the column dose too: an amendment of the protocol changes the numbers of the levels")
 
 
-def _open(path: Path, events: Path | None, with_labs: bool) -> tuple[Layout, Found]:
+def _open(path: Path, events: Path | None, with_labs: bool, with_assessments: bool) -> tuple[Layout, Found]:
     """Return the layout of the data and their tables; liver tests are read only if the protocol uses them for grading."""
     if not is_folder(path):
-        return Layout(("patients",), ("events", "labs"), plain.read), patient_tables(path, events, with_labs)
+        tables = patient_tables(path, events, with_labs, with_assessments)
+        return Layout(("patients",), ("events", "labs"), plain.read), tables
     if events is not None:
         raise InputError("is a folder: its adverse events are in AE or ADAE, and a separate table is not read", source=str(path))
     files = domain_files(path)

@@ -218,7 +218,8 @@ def utility(found: Analysis, ax: Axes | None = None) -> Axes:
         ax.set_ylim(min(0.0, float(values.min())), top)
         ax.set_ylabel(_("Expected utility"))
         for (colour, marker, offset), label, each in zip(_PRIORS, labels, values, strict=False):
-            ax.plot(at + offset, each, ls="none", color=colour, marker=marker, ms=5.5, zorder=3)
+            # One series alone stands in the middle of its slot.
+            ax.plot(at + offset * (len(labels) > 1), each, ls="none", color=colour, marker=marker, ms=5.5, zorder=3)
             key(ax, [Line2D([], [], ls="none", color=colour, marker=marker, ms=5.5)], [label])
         chosen = record.get("choice")
         if chosen is not None:

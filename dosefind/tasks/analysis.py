@@ -42,7 +42,7 @@ from ..threads import one_thread
 from ..trial import Administered, Cohort, States, Weighted, check_cohorts, choice_labels, notation
 from ..words import _, counted, n_patients
 from .borrowing import Borrowed, borrow_from, borrowed, borrowing_of
-from .efficacy import joined, response_counts
+from .efficacy import check_treated, joined, response_counts
 from .periods import by_period, by_reading, course_rows, courses_data, intervals_among, per_infusion, posterior_of
 from .stamps import stamp
 from .steps import cohorts_of
@@ -264,6 +264,8 @@ def analyze(
     whole("seed", seed, 0, 2**32 - 1)
     chosen, cohorts = chosen_curve(trial, outcomes, curve)
     n, y = counts_of(cohorts, others, protocol.n_doses)
+    if isinstance(responses, str) and outcomes_of_efficacy is not None:
+        check_treated(outcomes_of_efficacy, n)
     administered = amounts_among(administered, n, y, borrow)
     # A hazard per infusion uses the days of patients who left, who need no weight, also where it is sampled.
     by_infusion = borrow is not None and bool(courses) and borrowing_of(trial).by_infusion
@@ -309,7 +311,9 @@ def analyze(
             result[variable].attrs["definition"] = _(quantity.definition)
     # Cohorts of known outcomes leave out patients whose course is under way, who are part of these data.
     compared = {} if courses and isinstance(now.curve, Hazard) else designs
-    deviations = {name: departures(design, cohorts, protocol.n_doses, states[name]) for name, design in compared.items()}
+    deviations = {
+        name: departures(design, cohorts, protocol.n_doses, states[name], under_way=True) for name, design in compared.items()
+    }
     made = said | {
         "method": "sampled" if now.samples else "exact",
         "curve_used": "hierarchical" if found else chosen,

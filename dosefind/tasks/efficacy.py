@@ -14,12 +14,23 @@ import numpy as np
 
 from .._check import MISSING, InputError, Problem
 from ..config import Trial
+from ..designs.rules import TIE
 from ..efficacy.binary import BetaResponse, IndependentPrior, LogisticQuadratic, Plateau, ResponsePosterior, ResponsePrior
 from ..efficacy.continuous import ChangePosterior, ChangePrior
 from ..efficacy.known import unknowns
-from ..efficacy.randomised import patients_needed, randomised_stage
+from ..efficacy.randomised import patients_needed, randomised_stage, utility_stage
 from ..efficacy.responses import Responses
-from ..efficacy.utility import ExpectedUtility, Limits, expected_utility
+from ..efficacy.utility import (
+    ExpectedUtility,
+    Limits,
+    SmallestChange,
+    StatedUtility,
+    TornadoBar,
+    chosen,
+    expected_utility,
+    smallest_changes,
+    tornado,
+)
 from ..figures import EFFICACY
 from ..posterior.base import Figure, Posterior
 from ..protocol import Efficacy, Protocol
@@ -29,10 +40,12 @@ from ..words import _
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SIZES", "joined", "response_counts", "settle"]
+__all__ = ["SIZES", "check_treated", "joined", "response_counts", "settle"]
 
 SIZES = (10, 20, 40)
 """Patients per dose of the randomised comparisons that are shown."""
+# Of those by utility, which sum over the DLTs of both doses too.
+_BY_UTILITY = (5, 10, 20)
 
 # Factors of the information of the prior, and the change of each utility in the tornado.
 _TIMES, _BY = (0.5, 1.0, 2.0), 10.0
@@ -48,6 +61,20 @@ def response_counts(given: str | Responses | None, n_doses: int) -> Responses | 
     if len(parts) != n_doses or not all(len(part) == 2 and all(each.isdecimal() for each in part) for part in parts):
         raise InputError(Problem("responses", given, allowed))
     return Responses.counted([int(part[1]) for part in parts], [int(part[0]) for part in parts], n_doses)
+
+
+def check_treated(responses: Responses, n: np.ndarray) -> None:
+    """Refuse more patients with a response outcome than patients with a DLT outcome at a dose, where both are given as counts."""
+    more = np.flatnonzero(responses.n > n)
+    # Responses alone are allowed: the DLT rates are then the prior's.
+    if n.any() and len(more):
+        level = int(more[0])
+        allowed = (
+            f"must not have more patients than the DLT outcomes: level {level + 1} has {int(n[level])} there; give the patients "
+            "one by one if some are evaluable for response only"
+        )
+        pairs = " ".join(f"{r}/{m}" for r, m in zip(responses.responses, responses.n, strict=True))
+        raise InputError(Problem("responses", pairs, allowed))
 
 
 def joined(
@@ -123,8 +150,11 @@ def settle(
     import pandas as pd
 
     protocol = Trial.of(trial).protocol
-    if protocol.efficacy is None or protocol.efficacy.kind != "response":
+    if protocol.efficacy is None:
         raise InputError(Problem("efficacy", MISSING, "the config needs this table, with kind = 'response'"))
+    if protocol.efficacy.kind != "response":
+        allowed = "must be 'response': the comparison is of response rates, and there is none of changes"
+        raise InputError(Problem("efficacy.kind", protocol.efficacy.kind, allowed))
     given = response_counts(responses, protocol.n_doses)
     assert given is not None
     a, b = protocol.efficacy.prior
@@ -292,20 +322,9 @@ class _Case:
             "undecided": choice.undecided or bool(doubts),
             "because": [*doubts, *choice.because],
             "by_prior": [one.choice().level for one in each],
-            "smallest_changes": [
-                {"outcome": one.outcome, "change": one.change, "level": one.level} for one in main.smallest_changes()
-            ],
-            "tornado": [
-                {
-                    "outcome": bar.outcome,
-                    "values": list(bar.values),
-                    "levels": list(bar.levels),
-                    "means": [mean.tolist() for mean in bar.means],
-                }
-                for bar in main.tornado(_BY)
-            ],
             "utilities": utilities.model_dump(),
-        }
+            "settle_by_utility": self._settled_by_utility(main, among),
+        } | _sensitivities(main.tornado(_BY), main.smallest_changes())
         return variables, coordinates, stated
 
     def _settled(self, first: BetaResponse, among: np.ndarray) -> dict[str, Any] | None:
@@ -321,6 +340,19 @@ class _Case:
             "rate_selected": [one.rate_selected for one in found],
             "rate_best": found[0].rate_best,
         }
+
+    def _settled_by_utility(self, main: ExpectedUtility, among: np.ndarray) -> dict[str, Any] | None:
+        """Return randomised comparisons by utility of the two doses considered with the highest; ``None`` without two."""
+        utilities = self.efficacy.utilities
+        if len(among) < 2 or utilities is None:
+            return None
+        levels = _highest(main.mean.value, among)
+        a, b = self.efficacy.prior
+        prior = IndependentPrior(doses=tuple(map(float, self.protocol.doses.amounts)), a=a, b=b)
+        first = prior.after(self.found.n, self.found.responses)
+        found = [utility_stage(self.toxicity, first, utilities, levels, n) for n in _BY_UTILITY]
+        names = ("p_correct", "p_correct_error", "gain", "gain_error")
+        return {"levels": levels, "sizes": list(_BY_UTILITY)} | {name: [getattr(one, name) for one in found] for name in names}
 
     # Changes.
 
@@ -342,12 +374,14 @@ class _Case:
         among = self.among
         quantiles = posterior.quantiles(_INTERVAL)
         levels = (among + 1).tolist()
+        scaled = [posterior.with_prior_times(times).mean() for times in _TIMES]
         variables = self.counted() | {
             "change_mean": ("dose", posterior.mean()),
             "change_lower": ("dose", quantiles[:, 0]),
             "change_upper": ("dose", quantiles[:, 1]),
-            "p_best_change": ("dose", posterior.p_best(levels) if levels else np.zeros(len(over))),
+            "p_best_change": ("dose", posterior.p_best(levels, ties="shared") if levels else np.zeros(len(over))),
             "change_loss": ("dose", posterior.expected_loss(levels) if levels else np.full(len(over), np.nan)),
+            "change_by_prior_times": (("prior_times", "dose"), np.array(scaled)),
         }
         cases = {"untried": np.setdiff1d(np.arange(len(over)), tried), "overdose": np.flatnonzero(over & (self.found.n > 0))}
         record: dict[str, Any] = {
@@ -356,14 +390,80 @@ class _Case:
             "adjusted": posterior.baseline is not None,
             "without_baseline": len(known) - len(based),
             "shapes": posterior.kind_weights(),
+            "p_equal": posterior.p_equal(levels) if levels else None,
             "residual_sd": efficacy.residual_sd,
+            "priors": [posterior.prior.sentence()],
         }
+        coordinates: dict[str, Any] = {"prior_times": list(_TIMES)}
         if efficacy.points and efficacy.dlt_loss is not None:
-            p = self.toxicity.moments()[0].value
-            worth = posterior.predictive_mean(efficacy.points) - efficacy.dlt_loss * p
-            variables["expected_utility_of_change"] = ("dose", worth)
-            record["choice"] = int(among[np.argmax(worth[among])]) + 1 if len(among) else None
-        return variables, {}, record
+            worths, stated = self._worth_of_change(posterior, among, variables)
+            variables, record = variables | worths, record | stated
+        return variables, coordinates, record
+
+    def _worth_of_change(
+        self, posterior: ChangePosterior, among: np.ndarray, known: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return expected utilities of a new patient's change, their sensitivities, and the choice."""
+        points, loss = self.efficacy.points, self.efficacy.dlt_loss or 0.0
+        p, of_change = self.toxicity.moments()[0].value, posterior.predictive_mean(points)
+        worth = of_change - loss * p
+        stated = [StatedUtility("dlt_loss", loss, (0.0, 100.0), -p)]
+        at, utilities = zip(*points, strict=True)
+        for k, (change, utility) in enumerate(points):
+            slope = posterior.predictive_mean([(place, 100.0 * (j == k)) for j, place in enumerate(at)]) / 100
+            stated.append(StatedUtility(f"{change:g}", utility, _between(utilities, k), slope))
+        level = chosen(worth, among)
+        because = self._doubts()
+        limits = self.efficacy.limits
+        if level is None:
+            because.append("no_admissible_dose")
+        elif len(among) == 1:
+            because.append("one_dose")
+        if limits is None:
+            because.append("no_limits_stated")
+        elif level is not None:
+            if np.sum(worth[among] >= worth[level - 1] - TIE) > 1:
+                because.append("tie")
+            if known["p_best_change"][1][level - 1] < limits.p_best:
+                because.append("p_best")
+            if known["change_loss"][1][level - 1] > limits.loss:
+                because.append("loss")
+        curves = [of_change - loss * toxicity.moments()[0].value for toxicity in self.by_curve.values()]
+        variables = {
+            "expected_utility_of_change": ("dose", worth),
+            "utility_of_change_by_curve": (("curve", "dose"), np.array(curves)),
+        }
+        record = {"choice": level, "undecided": bool(because), "because": because} | _sensitivities(
+            tornado(worth, among, stated, _BY), smallest_changes(worth, among, stated)
+        )
+        return variables, record
+
+
+def _between(utilities: Sequence[float], k: int) -> tuple[float, float]:
+    """Return the lowest and highest utility of a point that keep utilities that rise, or that fall, in order."""
+    steps = np.diff(utilities)
+    if not ((steps >= 0).all() or (steps <= 0).all()):
+        return 0.0, 100.0
+    rising = utilities[-1] >= utilities[0]
+    before, after = (0.0, 100.0) if rising else (100.0, 0.0)
+    ends = utilities[k - 1] if k else before, utilities[k + 1] if k + 1 < len(utilities) else after
+    return min(ends), max(ends)
+
+
+def _sensitivities(bars: Sequence[TornadoBar], changes: Sequence[SmallestChange]) -> dict[str, Any]:
+    """Return a tornado and smallest changes as records."""
+    return {
+        "smallest_changes": [{"outcome": one.outcome, "change": one.change, "level": one.level} for one in changes],
+        "tornado": [
+            {
+                "outcome": bar.outcome,
+                "values": list(bar.values),
+                "levels": list(bar.levels),
+                "means": [mean.tolist() for mean in bar.means],
+            }
+            for bar in bars
+        ],
+    }
 
 
 def _mean_utility(toxicity: Posterior, response: ResponsePosterior, main: ExpectedUtility) -> np.ndarray:

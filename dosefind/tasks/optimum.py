@@ -16,7 +16,7 @@ from ..figures import OPTIMUM, defined
 from ..models import Curve, Hazard
 from ..operating.lattice import Lattice, lattice
 from ..operating.walk import DEFAULT_MEMORY
-from ..policies import Actions, Policy, Stakes, solve
+from ..policies import Actions, Policy, Stakes, TooLarge, count_states, solve
 from ..protocol import Protocol
 from ..threads import one_thread
 from .stamps import stamp
@@ -24,11 +24,16 @@ from .stamps import stamp
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["BEST", "curves_of", "optimum"]
+__all__ = ["BEST", "BINDING", "curves_of", "optimum"]
 
 BEST = "optimum"
 """Name of the best policy among the designs of a result."""
 
+BINDING = ", binding"
+"""Ending of the name of a constraint whose closed doses cannot be selected either."""
+
+# True curves that stand for a prior, unless there are more states than this.
+_CURVES, _FEW_STATES = 1024, 20_000
 # Utility gained by another policy at the same DLTs and patients below which the search ends; the linear program rounds at 1e-7.
 _ENOUGH = 1e-6
 _MOST_STEPS = 200
@@ -44,7 +49,7 @@ def optimum(
     cost_per_patient: float = 0.0,
     cost_per_dlt: float = 0.0,
     cost_per_overdose: float = 0.0,
-    n_curves: int = 256,
+    n_curves: int | None = None,
     lattices: Mapping[str, Lattice] | None = None,
     memory_limit: int = DEFAULT_MEMORY,
     progress: Callable[[float, int], None] | None = None,
@@ -65,7 +70,7 @@ def optimum(
     cost_per_patient, cost_per_dlt, cost_per_overdose
         Costs of each patient, each DLT and each patient treated at an overdose, in units of utility.
     n_curves
-        Number of true curves that stand for the prior of each of the trial's curves.
+        Number of true curves that stand for the prior of each of the trial's curves; by default 1,024, and 256 in large problems.
     lattices
         The trial's designs as `compare` enumerated them, so that this is not done again.
     memory_limit
@@ -81,6 +86,7 @@ def optimum(
         expected utility less costs of the optimum and of each design, ``regret`` what is missing to the optimum, the sum of
         ``allocation`` and ``final_choice``; ``at_same_cost`` is the highest expected utility of any policy with no more DLTs and
         patients than the design; ``in_scenario`` (prior, design, scenario) the utility less costs in each scenario alone.
+        ``value_error`` (prior,) is by how much the optimum differs with half as many true curves.
         ``frontier_*`` (prior, point) are policies for rising costs of a DLT, ``price`` (prior, constraint) what each constraint
         costs the optimum. Each variable's ``definition`` says what it is.
 
@@ -103,16 +109,26 @@ def optimum(
     for name, cost in costs.items():
         if not 0 <= number(name, cost, "from 0 to 1000") <= 1000:
             raise InputError(Problem(name, cost, "must be from 0 to 1000"))
-    whole("n_curves", n_curves, 2, 100_000)
     protocol = trial.protocol
+    if not isinstance(protocol.limits.cohort_size, int):
+        allowed = "must be one number: the best policy depends on counts only, and not on the number of the cohort"
+        raise InputError(Problem("limits.cohort_size", list(protocol.limits.cohort_size), allowed))
     settings = {"utility": utility} | {name: float(cost) for name, cost in costs.items()}
+    try:
+        states = count_states(
+            _best(protocol, protocol.truths, np.ones(len(protocol.truths)), settings).actions, protocol.n_doses, memory_limit
+        )
+    except TooLarge as error:
+        raise _of_config(error) from None
+    n_curves = (_CURVES if states <= _FEW_STATES else _CURVES // 4) if n_curves is None else whole("n_curves", n_curves, 2, 100_000)
     priors = _priors(trial, n_curves)
     every = {name: made for name, made in trial.designs.items() if not isinstance(made, Optimal)}
     designs = {name: made for name, made in every.items() if _comparable(made, protocol)}
     known = lattices or {}
     walked = {name: known[name] if name in known else lattice(design) for name, design in designs.items()}
     found, alone = [], None
-    for index, (truths, weights) in enumerate(priors.values()):
+    coarser = _priors(trial, max(2, n_curves // 2))
+    for index, (name, (truths, weights)) in enumerate(priors.items()):
         best = _best(protocol, truths, weights, settings)
         # The first prior is that of the scenarios.
         alone = alone or best.stakes
@@ -121,12 +137,22 @@ def optimum(
             if progress is not None:
                 progress(index + share, len(priors))
 
-        found.append(_under(best, walked, alone, memory_limit, within))
+        half = _best(protocol, *coarser[name], settings).stakes
+        try:
+            found.append(_under(best, half, walked, alone, protocol.limits.group, memory_limit, within))
+        except TooLarge as error:
+            raise _of_config(error) from None
     result = _dataset(trial, list(priors), list(designs), found)
     counted = {"n_curves": n_curves, "curves": {name: len(weights) for name, (_, weights) in priors.items()}}
     counted["left_out"] = [name for name in every if name not in designs]
+    counted["without_patients"] = [name for name, one in zip(priors, found, strict=True) if not one["treats"]]
     made = {"method": "exact", "primary_design": trial.primary, **settings, **counted}
     return result.assign_attrs(made | stamp(trial))
+
+
+def _of_config(error: TooLarge) -> TooLarge:
+    """Return the error with the place in the config."""
+    return TooLarge([Problem(f"limits.{problem.where}", problem.value, problem.allowed) for problem in error.problems])
 
 
 def curves_of(curve: Curve, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -202,8 +228,10 @@ def _best(protocol: Protocol, truths: np.ndarray, weights: np.ndarray, settings:
 
 def _under(
     best: Optimal,
+    half: Stakes,
     walked: Mapping[str, Lattice],
     in_scenario: Stakes,
+    group: tuple[int, int] | None,
     memory_limit: int,
     progress: Callable[[float], None],
 ) -> dict[str, Any]:
@@ -211,11 +239,13 @@ def _under(
     stakes, actions = best.stakes, replace(best.actions, treats=False)
     pool = _Pool(stakes, actions, memory_limit)
     policy = pool.at(None)
-    steps, done = len(_ALONG) + len(walked) + len(CLOSING) + 2, 1
+    steps, done = len(_ALONG) + len(walked) + 2 * len(CLOSING) + 2, 1
     progress(done / steps)
     row = {"value": policy.value, "utility": policy.utility, "patients": policy.patients, "dlts": policy.dlts}
     rows = [row | {"bayes": policy.value, "at_same_cost": policy.utility}]
-    alone = [_in_scenarios(lattice(best), in_scenario)]
+    stops = int(policy.table[(0,) * stakes.n_doses].item()) - stakes.n_doses
+    # Where the costs exceed what a trial adds, the best policy concludes without a patient.
+    alone = [_in_scenarios(lattice(best), in_scenario) if stops < 0 else in_scenario.utility[:, stops]]
     for one in walked.values():
         figures = one.figures(stakes.truths)
         patients, dlts = figures["patients"], figures["dlts"]
@@ -236,15 +266,22 @@ def _under(
         done += 1
         progress(done / steps)
     prices = {"no skipping": solve(stakes, replace(actions, skips=True), memory_limit=memory_limit).value - policy.value}
-    capped = replace(actions, max_n_per_dose=6)
-    prices["at most 6 patients per dose"] = policy.value - solve(stakes, capped, memory_limit=memory_limit).value
+    most = 6 if group is None else group[1]
+    capped = replace(actions, max_n_per_dose=most)
+    prices[f"at most {most} patients per dose"] = policy.value - solve(stakes, capped, memory_limit=memory_limit).value
     for name in CLOSING:
         closing = best.with_settings(closing=(name,)).actions.closing
-        prices[name] = policy.value - solve(stakes, replace(actions, closing=closing), memory_limit=memory_limit).value
-        done += 1
-        progress(done / steps)
+        for place, binding in ((name, False), (f"{name}{BINDING}", True)):
+            bound = replace(actions, closing=closing, binding=binding)
+            prices[place] = policy.value - solve(stakes, bound, memory_limit=memory_limit).value
+            done += 1
+            progress(done / steps)
     progress(1.0)
-    return {"rows": rows, "alone": alone, "nothing": nothing, "known": known, "frontier": frontier, "prices": prices}
+    error = 0.0
+    if not np.array_equal(half.truths, stakes.truths):
+        error = abs(policy.value - solve(half, actions, memory_limit=memory_limit).value)
+    found = {"rows": rows, "alone": alone, "nothing": nothing, "known": known, "frontier": frontier, "prices": prices}
+    return found | {"error": error, "treats": stops < 0}
 
 
 class _Pool:
@@ -317,6 +354,7 @@ def _dataset(trial: Trial, priors: Sequence[str], designs: Sequence[str], found:
     data["regret"] = (by_design, data["allocation"][1] + data["final_choice"][1])
     data["in_scenario"] = (("prior", "design", "scenario"), np.array([one["alone"] for one in found]))
     data["without_trial"] = ("prior", np.array([one["nothing"] for one in found]))
+    data["value_error"] = ("prior", np.array([one["error"] for one in found]))
     data["with_truth"] = ("prior", np.array([one["known"] for one in found]))
     for name in ("utility", "dlts", "patients"):
         data[f"frontier_{name}"] = (("prior", "point"), np.array([[getattr(p, name) for p in one["frontier"]] for one in found]))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from ...figures import EFFICACY, percent, written
+from ...figures import EFFICACY, in_percent, percent, written
 from ...plots.style import amount, unit
 from ...words import _, counted, marked
 from ..content import Block, Bullets, Note, Page, Paragraph, Section, Table, Text, data, filled, table, text
@@ -47,10 +47,11 @@ _UNKNOWN = {
     "dlt_data_without_responses": marked("At {levels} DLT outcomes are known and no response outcome is."),
 }
 _BECAUSE = {
-    "no_limits_stated": marked("the config states no limits within which a choice counts as decided"),
+    "no_limits_stated": marked("the config states no limits for a decision"),
     "one_dose": marked("only one dose is considered, so no doses are compared"),
     "tie": marked("another dose has the same expected utility"),
     "p_best": marked("P(largest utility) of {p} is below the limit of {limit}"),
+    "p_best_change": marked("P(best mean change) of {p} is below the limit of {limit}"),
     "loss": marked("the expected loss of {loss} is above the limit of {limit}"),
     "no_admissible_dose": marked("no dose is considered"),
     "draws": marked("the draws of the posterior of toxicity cannot be trusted"),
@@ -129,11 +130,17 @@ class Shown:
             words = _("{endpoint}: undecided, because only level {level} is considered: no doses are compared.")
             return (filled(words, endpoint=endpoint, level=level),)
         if self.of_change:
-            words = _("{endpoint}: largest expected utility at level {level}; P(best mean change) there {p}, expected loss {loss}.")
+            words = _(
+                "{endpoint}: largest expected utility at level {level}; P(best mean change) there {p}, expected loss {loss} {unit}."
+            )
+            if not record["unit"]:
+                words = _(
+                    "{endpoint}: largest expected utility at level {level}; P(best mean change) there {p}, expected loss {loss}."
+                )
             p, loss = percent(float(self.values("p_best_change")[level - 1])), self._written("change_loss", level - 1)
-            found = filled(words, endpoint=endpoint, level=level, p=p, loss=loss)
-            return (found, text(_("Undecided: no limits are stated for a change; the committee decides.")))
-        words = _("{endpoint}: largest expected utility at level {level}; P(largest utility) {p}, expected loss {loss}.")
+            found = filled(words, endpoint=endpoint, level=level, p=p, loss=loss, unit=data(record["unit"]))
+            return (found, self.decided())
+        words = _("{endpoint}: largest expected utility at level {level}; P(largest utility) {p}, expected loss {loss} of 100.")
         p = f"{self._with_error('p_largest_utility', (0, level - 1))}%"
         found = filled(words, endpoint=endpoint, level=level, p=p, loss=self._with_error("expected_loss", (0, level - 1)))
         return (found, self.decided())
@@ -142,13 +149,21 @@ class Shown:
         """Return whether the stated limits pass."""
         record, level = self.record, self.record["choice"]
         if not record["undecided"]:
-            return text(_("The stated limits on P(largest utility) and on the expected loss pass; the committee decides."))
+            words = _("The stated limits on P(largest utility) and on the expected loss pass; the committee decides.")
+            if self.of_change:
+                words = _("The stated limits on P(best mean change) and on the expected loss pass; the committee decides.")
+            return text(words)
         limits = record["limits"] or {"p_best": 0.0, "loss": 0.0}
+        p = self.values("p_best_change")[level - 1] if self.of_change else self.values("p_largest_utility")[0, level - 1]
+        loss = self._written("change_loss", level - 1) if self.of_change else self._written("expected_loss", (0, level - 1))
         places = {
-            "p_best": {"p": percent(self.values("p_largest_utility")[0, level - 1]), "limit": percent(limits["p_best"])},
-            "loss": {"loss": self._written("expected_loss", (0, level - 1)), "limit": f"{limits['loss']:g}"},
+            "p_best": {"p": percent(float(p)), "limit": percent(limits["p_best"])},
+            "loss": {"loss": loss, "limit": f"{limits['loss']:g}"},
         }
-        reasons = [_(_BECAUSE[code]).format(**places.get(code, {})) for code in record["because"]]
+        reasons = []
+        for code in record["because"]:
+            own = "p_best_change" if code == "p_best" and self.of_change else code
+            reasons.append(_(_BECAUSE[own]).format(**places.get(code, {})))
         return filled(_("Undecided: {reasons}."), reasons="; ".join(reasons))
 
     def by_dose(self) -> Table:
@@ -212,7 +227,7 @@ class Shown:
             rows.append([*row, self._written("expected_utility_of_change", d)] if utility else row)
         better = _("lower is better") if self.record["better"] == "lower" else _("higher is better")
         places = {"endpoint": data(self.record["endpoint"]), "unit": data(self.record["unit"] or "\u2013"), "better": better}
-        return table(filled(_("{endpoint} by dose: change in {unit}, {better}."), **places), heads, rows)
+        return table(filled(_("{endpoint} by dose: change and its expected loss in {unit}, {better}."), **places), heads, rows)
 
     def cautions(self) -> tuple[Text, ...]:
         """Return what the data leave open, and the doses that are not considered."""
@@ -271,7 +286,7 @@ class Shown:
         first = (Bullets(self.answers()), *self.main(), *note, *figures) if document else ()
         sections = [Section("estimand", text(_("Estimand and utilities")), (common.points(self.record["rules"]),))]
         if self.of_change:
-            sections.append(self._shapes())
+            sections += self._of_change()
         else:
             sections += self._sensitivities()
         if self.record["patients"] and not hides:
@@ -285,19 +300,84 @@ class Shown:
         return (Section("efficacy", title, tuple(blocks), detail=True),)
 
     def _sensitivities(self) -> list[Section]:
-        blocks: list[Block] = [self._by_prior(), common.points(self.record["priors"])]
+        a, b = self.record["prior"]
+        shares = [percent((a + b) / (a + b + float(n))) for n in self.values("response_n")]
+        words = _(
+            "Independent doses: the prior has mean {mean} and an effective sample size of {n}; its share in the response rate is "
+            "{shares}. Utilities, their differences and the expected loss are on the scale of the utilities, from 0 to 100."
+        )
+        by_level = [
+            _("{share} at level {level}").format(share=share, level=level)
+            for share, level in zip(shares, self.values("dose"), strict=True)
+        ]
+        share = words.format(shares=", ".join(by_level), mean=percent(a / (a + b)), n=f"{a + b:g}")
+        blocks: list[Block] = [self._by_prior(), common.points([*self.record["priors"], share])]
         found = [Section("priors-of-response", text(_("Priors of the response rates")), tuple(blocks))]
         if "expected_utility" in self.summary:
             found.append(
                 Section(
                     "utilities",
                     text(_("Sensitivity to utilities and priors")),
-                    (self._scaled(), self._tornado(), *self._smallest()),
+                    (self._scaled(), *self._of_utilities()),
                 )
             )
         if self.record["settle"] is not None:
-            found.append(Section("settle", text(_("What would settle the choice")), self.settle()))
+            found.append(Section("settle", text(_("What would settle the choice")), (*self._by_utility(), *self.settle())))
         return found
+
+    def _of_utilities(self) -> tuple[Block, ...]:
+        return (self._tornado(), *self._smallest()) if self.record["tornado"] else ()
+
+    def _of_change(self) -> list[Section]:
+        """Return shapes, prior and, with utilities, the sensitivity to them."""
+        heads = [_("information of the prior times"), *(filled(_("level {level}"), level=level) for level in self.values("dose"))]
+        rows = [
+            [f"{times:g}", *(self._written("change_by_prior_times", (k, d)) for d in range(len(heads) - 1))]
+            for k, times in enumerate(self.values("prior_times"))
+        ]
+        scaled = table(_("Mean change with the information of its prior multiplied."), heads, rows)
+        found = [
+            self._shapes(),
+            Section("priors-of-change", text(_("Prior of the change")), (common.points(self.record["priors"]), scaled)),
+        ]
+        if "tornado" in self.record:
+            heads = [_("curve of the DLT rates"), *heads[1:]]
+            rows = [
+                [data(curve), *(self._written("utility_of_change_by_curve", (k, d)) for d in range(len(heads) - 1))]
+                for k, curve in enumerate(self.values("curve"))
+            ]
+            by_curve = table(_("Expected utility by dose-toxicity curve."), heads, rows)
+            title = text(_("Sensitivity to utilities and curves"))
+            found.append(Section("utilities", title, (by_curve, *self._of_utilities())))
+        return found
+
+    def _outcome(self, name: str) -> str:
+        """Return in words of what a utility is stated."""
+        if name in _OUTCOMES:
+            return _(_OUTCOMES[name])
+        return _("loss by a DLT") if name == "dlt_loss" else _("change of {change}").format(change=name)
+
+    def _by_utility(self) -> tuple[Block, ...]:
+        """Return randomised comparisons by utility of the two doses with the highest, with the value of their information."""
+        found = self.record.get("settle_by_utility")
+        if found is None:
+            return ()
+        low, high = found["levels"]
+        level = self.record["choice"]
+        now = float(self.values("expected_loss")[0, level - 1])
+        words = _(
+            "Randomised comparison of levels {low} and {high} by expected utility, after DLTs and responses of n patients per "
+            "dose, averaged over both posteriors. Gain: by how much it is expected to raise the utility of the dose selected, from "
+            "0 to 100; the expected loss of choosing now is {loss}."
+        )
+        heads = (_("patients per dose"), _("P(correct selection)"), _("gain in utility"), _("gain per further patient"))
+        rows = []
+        columns = [found[name] for name in ("sizes", "p_correct", "p_correct_error", "gain", "gain_error")]
+        for n, p, p_error, gain, gain_error in zip(*columns, strict=True):
+            at = f"{percent(p)} \u00b1{percent(p_error)}" if 100 * p_error >= _SEEN else percent(p)
+            up = f"{gain:.1f} \u00b1{gain_error:.1f}" if gain_error >= _SEEN else f"{gain:.1f}"
+            rows.append((str(n), at, up, f"{gain / (2 * n):.3f}"))
+        return (table(filled(words, low=low, high=high, loss=f"{now:.1f}"), heads, rows),)
 
     def _by_prior(self) -> Table:
         compared = "expected_utility" in self.summary
@@ -342,7 +422,7 @@ class Shown:
         for bar in self.record["tornado"]:
             for value, means, level in zip(bar["values"], bar["means"], bar["levels"], strict=True):
                 shown = (f"{mean:.1f}" for mean in means)
-                rows.append([_(_OUTCOMES[bar["outcome"]]), f"{value:g}", *shown, common.level_words(level or "none")])
+                rows.append([self._outcome(bar["outcome"]), f"{value:g}", *shown, common.level_words(level or "none")])
         return table(
             _("Expected utility with one utility of the sponsor changed by up to 10, most influential first."), heads, rows
         )
@@ -350,7 +430,7 @@ class Shown:
     def _smallest(self) -> tuple[Block, ...]:
         items, none = [], []
         for one in self.record["smallest_changes"]:
-            name = _(_OUTCOMES[one["outcome"]])
+            name = self._outcome(one["outcome"])
             if one["change"] is None:
                 none.append(name)
                 continue
@@ -368,8 +448,8 @@ class Shown:
             return ()
         low, high = found["levels"]
         words = _(
-            "Randomised comparison of levels {low} and {high} by response rate, averaged over the posterior of independent doses; "
-            "the best of the two has an expected response rate of {best}."
+            "Randomised comparison of levels {low} and {high} by response rate alone, without DLTs and utilities, averaged over "
+            "the posterior of independent doses; the best of the two has an expected response rate of {best}."
         )
         caption = filled(words, low=low, high=high, best=percent(found["rate_best"]))
         return (_comparisons(caption, zip(found["sizes"], found["p_correct"], found["rate_selected"], strict=True)),)
@@ -386,7 +466,14 @@ class Shown:
             if self.record["adjusted"]
             else _("The changes are not adjusted for baseline.")
         )
-        return Section("shapes", text(_("Dose-response shapes")), (shown, Paragraph(text(words))))
+        said = [*text(words)]
+        if self.record["p_equal"] is not None and len(self.record["among"]) > 1:
+            ties = _(
+                " Doses that are equal under a shape (flat, or beyond a plateau) share P(best); the probability that all doses "
+                "considered are equal is {equal}."
+            )
+            said += filled(ties, equal=percent(self.record["p_equal"]))
+        return Section("shapes", text(_("Dose-response shapes")), (shown, Paragraph(tuple(said))))
 
     def _patients(self) -> Table:
         rows = []
@@ -410,12 +497,14 @@ class Shown:
         return amount(float(self.values("dose_amount")[level - 1]), unit(self.summary["dose_amount"].attrs["units"]))
 
 
-def _comparisons(caption: Text, rows: Iterable[tuple[int, float, float]]) -> Table:
+def _comparisons(caption: Text, rows: Iterable[tuple[int, float, float]], margin: float = 0.0) -> Table:
     """Return randomised comparisons by number of patients per dose."""
     heads = (_("patients per dose"), _("P(correct selection)"), _("response rate of the dose selected"))
     note = _(
         "The dose with the higher observed rate is selected, the lower dose on ties; probabilities are sums over all outcomes."
     )
+    if margin:
+        note = _("Of observed rates closer than the margin the lower dose is selected; probabilities are sums over all outcomes.")
     return table(caption, heads, ((str(n), percent(p), percent(rate)) for n, p, rate in rows), notes=(note,))
 
 
@@ -441,14 +530,20 @@ def settled(found: pd.DataFrame, stamp: Mapping[str, Any]) -> Page:
     if attrs["margin"]:
         caption = _(
             "Randomised comparison of {levels}, averaged over the posterior of independent doses; a higher dose is correct, "
-            "and selected, if its rate is higher by more than {margin}."
+            "and selected, if its rate is higher by more than {margin} percentage points."
         )
     rows = zip(found["n"].tolist(), found["p_correct"].tolist(), found["rate_selected"].tolist(), strict=True)
     best = filled(_("The best of these doses has an expected response rate of {best}."), best=percent(attrs["rate_best"]))
-    again = _("Observed rates are discrete: a larger number of patients can fall slightly below the wanted probability again.")
+    lines = [filled(words, **places)]
+    if attrs["needed"]:
+        again = _("It is the smallest such number; as observed rates are discrete, a larger one can be slightly below it again.")
+        lines.append(text(again))
+    by_rate = _(
+        "This compares response rates, without DLTs and utilities; 'analyze --details' compares two doses by expected utility."
+    )
     blocks = (
-        Bullets((filled(words, **places), text(again), best, text(_("The committee decides.")))),
-        _comparisons(filled(caption, margin=percent(attrs["margin"]), **places), rows),
+        Bullets((*lines, best, text(by_rate), text(_("The committee decides.")))),
+        _comparisons(filled(caption, margin=in_percent(attrs["margin"]), **places), rows, attrs["margin"]),
         Paragraph(common.assumed_words(stamp)),
     )
     return Page(title, blocks, (common.assumptions(stamp),))

@@ -171,7 +171,7 @@ def durations(plan: Plan) -> list[Section]:
 
 
 # Memory of a best policy that is found in about a second, and true curves that stand for a prior.
-_LITTLE, _CURVES = 8 * 2**20, 64
+_LITTLE, _CURVES = 8 * 2**20, 256
 
 
 def best_policy(plan: Plan) -> list[Section]:
