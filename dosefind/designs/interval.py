@@ -121,7 +121,7 @@ class IntervalDesign(Design):
         return super().idle() | ({} if self.extra_safe else {"offset": "without extra_safe = true"})
 
     def propose(self, states: States) -> Proposal:
-        return self._moved(states, self._moves(states.here(states.n), states.here(states.y)))
+        return self._moved(states, self._moves(*states.latest()))
 
     def propose_beside(self, states: States, beside: Beside) -> Proposal:
         """Return the moves by the rule for conflicts between backfilled doses and the current dose.
@@ -264,12 +264,13 @@ class IntervalDesign(Design):
         return (y <= limits.escalate[n]).astype(int) - (y >= limits.deescalate[n])
 
     def _moved(self, states: States, move: np.ndarray) -> Proposal:
-        admissible = self._admissible(states)
         wanted = np.clip(states.last + move, 0, states.n_doses - 1)
         # Elimination removes a dose and all higher doses, so the remaining doses start at the lowest.
-        dose = np.minimum(wanted, admissible.sum(axis=1) - 1)
+        (remaining,) = states.by_counts(self._remaining)
+        dose = np.minimum(wanted, remaining - 1)
         # Doses open now: escalation is open only after few DLTs, and skips no level.
-        open_ = admissible & (np.arange(states.n_doses) <= (states.last + (move > 0))[:, None])
+        reach = np.minimum(states.last + (move > 0), remaining - 1)
+        open_ = np.arange(states.n_doses) <= reach[:, None] if states.asks_open else None
         return Proposal(dose, {"too_toxic": dose < 0}, open_)
 
     def _with_backfill(self, states: States, moves: np.ndarray, backfilled: np.ndarray, row: int) -> tuple[int, int | None]:
@@ -298,11 +299,17 @@ class IntervalDesign(Design):
         return [sentence.format(level=lowest + 1, dlts=n_dlts(dlts), patients=n_patients(patients))]
 
     def _admissible(self, states: States) -> np.ndarray:
-        limits = self._limits(states.n)
-        toxic = states.y >= limits.eliminate[states.n]
-        if self.extra_safe:
-            toxic[:, 0] |= states.y[:, 0] >= limits.stop[states.n[:, 0]]
-        return ~np.logical_or.accumulate(toxic, axis=1)
+        return np.arange(states.n_doses) < self._remaining(states.n, states.y)[0][:, None]
+
+    def _remaining(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray]:
+        """Return the number of doses that are not eliminated, which are the lowest, ``(states,)``."""
+        limits, remaining = self._limits(n), np.full(len(n), n.shape[1])
+        for dose in range(n.shape[1] - 1, -1, -1):
+            toxic = y[:, dose] >= limits.eliminate[n[:, dose]]
+            if dose == 0 and self.extra_safe:
+                toxic |= y[:, 0] >= limits.stop[n[:, 0]]
+            remaining[toxic] = dose
+        return (remaining,)
 
     def _limits(self, n: np.ndarray) -> _Limits:
         """Return limits for numbers of patients up to at least the largest n."""
