@@ -24,7 +24,7 @@ from ..trial import COUNT, NO_DOSE, WAIT, Administered, Cohort, States, TimedSta
 from ..words import _, counted, marked
 from . import limits
 
-__all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Proposal", "Reads", "Selection"]
+__all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "PairRule", "Probability", "Proposal", "Reads", "Selection"]
 
 # How to obtain a design, for error messages.
 A_DESIGN = "such as BOIN(target=0.25); design_from_rule builds one from a plain function"
@@ -90,6 +90,24 @@ class Proposal:
     stops: Mapping[str, np.ndarray] = field(default_factory=dict)
     open: np.ndarray | None = None
     margin: np.ndarray | None = None
+
+
+class PairRule(NamedTuple):
+    """The rule of a design by the pair of patients and DLTs at the current dose, and the doses eliminated so far.
+
+    The next dose is ``move`` levels from the current one, within the doses and below the lowest dose eliminated; if the lowest is
+    eliminated, the trial stops as "too_toxic".
+
+    Attributes
+    ----------
+    move : (pairs,) integer array
+        +1, 0 or -1.
+    eliminated : (2, pairs) bool array
+        Whether a dose with these counts is eliminated, together with all higher doses: the lowest dose, and any other.
+    """
+
+    move: np.ndarray
+    eliminated: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -371,6 +389,16 @@ class Design(Settings, ABC):
 
     def open_in_titration(self, proposal: Proposal) -> np.ndarray | None:
         """Return the doses that titration may use, ``(states, doses)``, or ``None`` for all; titration precedes the own rule."""
+        return None
+
+    def by_pairs(self, n: np.ndarray, y: np.ndarray) -> PairRule | None:
+        """Return the whole rule of a trial to its maximum sample size for pairs of counts at a dose, ``None`` if it is another.
+
+        Parameters
+        ----------
+        n, y : (pairs,) integer arrays
+            Patients and DLTs.
+        """
         return None
 
     def remember(self, states: States, dose: np.ndarray) -> np.ndarray:

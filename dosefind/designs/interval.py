@@ -23,7 +23,7 @@ from ..isotonic import pool
 from ..protocol import FromTrial
 from ..trial import States
 from ..words import _, n_dlts, n_patients
-from .base import Beside, Design, Flag, Probability, Proposal, Selection
+from .base import Beside, Design, Flag, PairRule, Probability, Proposal, Selection
 from .rules import TIE, above, isotonic, nearest_isotonic, precision
 
 if TYPE_CHECKING:
@@ -273,6 +273,14 @@ class IntervalDesign(Design):
         open_ = np.arange(states.n_doses) <= reach[:, None] if states.asks_open else None
         return Proposal(dose, {"too_toxic": dose < 0}, open_)
 
+    def by_pairs(self, n: np.ndarray, y: np.ndarray) -> PairRule | None:
+        own = type(self)
+        as_here = all(getattr(own, name) is getattr(IntervalDesign, name) for name in ("decide", "propose", "remember", "_moved"))
+        others = self.titration or self.stopping or self.max_n_per_dose is not None or self.one_size is None or self.max_n is None
+        if not as_here or others or self.reads != "complete" or self.tracks != ("dlt",) or self.n_memory or self.own_reasons:
+            return None
+        return PairRule(self._moves(n, y).astype(np.int8), np.array([self._eliminated(n, y, dose) for dose in (0, 1)]))
+
     def _with_backfill(self, states: States, moves: np.ndarray, backfilled: np.ndarray, row: int) -> tuple[int, int | None]:
         """Return the number of levels that one state moves, and the dose index from which data were pooled in a conflict."""
         last = max(int(states.last[row]), 0)
@@ -303,13 +311,16 @@ class IntervalDesign(Design):
 
     def _remaining(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray]:
         """Return the number of doses that are not eliminated, which are the lowest, ``(states,)``."""
-        limits, remaining = self._limits(n), np.full(len(n), n.shape[1])
+        remaining = np.full(len(n), n.shape[1])
         for dose in range(n.shape[1] - 1, -1, -1):
-            toxic = y[:, dose] >= limits.eliminate[n[:, dose]]
-            if dose == 0 and self.extra_safe:
-                toxic |= y[:, 0] >= limits.stop[n[:, 0]]
-            remaining[toxic] = dose
+            remaining[self._eliminated(n[:, dose], y[:, dose], dose)] = dose
         return (remaining,)
+
+    def _eliminated(self, n: np.ndarray, y: np.ndarray, dose: int) -> np.ndarray:
+        """Return whether y DLTs in n patients at a dose index eliminate it."""
+        limits = self._limits(n)
+        toxic = y >= limits.eliminate[n]
+        return toxic | (y >= limits.stop[n]) if dose == 0 and self.extra_safe else toxic
 
     def _limits(self, n: np.ndarray) -> _Limits:
         """Return limits for numbers of patients up to at least the largest n."""

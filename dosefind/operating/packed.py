@@ -55,7 +55,7 @@ class Packing:
         # The first dose foremost, so that words sort like rows of pairs.
         used = np.minimum(n_doses - self.word_of * per_word, per_word)
         self.shift = ((used - 1 - place % per_word) * self.bits).astype(np.uint64)
-        self._mask = np.uint64(2**self.bits - 1)
+        self.mask = np.uint64(2**self.bits - 1)
         self._multipliers = np.random.Generator(np.random.PCG64(1)).integers(2**63, size=self.n_words, dtype=np.uint64)
         self._multipliers = self._multipliers * np.uint64(2) + np.uint64(1)
 
@@ -68,7 +68,7 @@ class Packing:
     def pair_at(self, words: np.ndarray, dose: np.ndarray) -> np.ndarray:
         """Return the rank of the pair at a dose index of each state, ``(states,)``."""
         word = words[0] if self._words_each == 1 else words[self.word_of[dose], np.arange(len(dose))]
-        return ((word >> self.shift[dose]) & self._mask).view(np.int64)
+        return ((word >> self.shift[dose]) & self.mask).view(np.int64)
 
     def after(self, pair: np.ndarray, size: int) -> np.ndarray:
         """Return the rank of each pair after so many more patients without a DLT.
@@ -82,6 +82,13 @@ class Packing:
         if n.max(initial=0) >= len(self.first) or (first := self.first[n]).min(initial=0) < 0:
             raise Unreachable
         return first + self.y_of[pair]
+
+    @lru_cache(maxsize=8)  # noqa: B019 - kept with the packing, which is itself kept
+    def after_all(self, size: int) -> np.ndarray:
+        """Return the same for every pair, -1 where there is no such pair."""
+        n = self.n_of.astype(int) + size
+        first = np.append(self.first, -1)[np.minimum(n, len(self.first))]
+        return np.where(first < 0, -1, first + self.y_of)
 
     def added(self, words: np.ndarray, dose: np.ndarray, more: np.ndarray, counted: int = 0) -> None:
         """Add to the rank at a dose index of each state, or to one of the further counts, in place."""
@@ -122,7 +129,7 @@ class Packing:
         return tuple(found)
 
     def _field(self, word: np.ndarray, dose: int) -> np.ndarray:
-        return ((word >> self.shift[dose]) & self._mask).view(np.int64)
+        return ((word >> self.shift[dose]) & self.mask).view(np.int64)
 
 
 @lru_cache(maxsize=64)

@@ -18,6 +18,7 @@ from .._check import InputError, Problem
 from ..designs import Design
 from ..outcomes import outcome_table
 from ..trial import COUNT, SHARED_KEY, States
+from .by_pairs import ByPairs, by_pairs
 from .packed import PackedStates, Packing, Unreachable, packing_of
 
 __all__ = ["DEFAULT_MEMORY", "Ends", "WalkTooLarge", "refuse_endless", "walk"]
@@ -153,6 +154,9 @@ def _walked(design: Design, states: States, packing: Packing, merge: bool, memor
     # With cohorts of one size the visits to a dose follow from its count; otherwise they are stored.
     visits = None if design.one_size is not None else np.zeros((1, 2, n_doses))
     front = _decided(design, states, packing.packed(states), np.ones(1), np.ones(1), visits)
+    rule = by_pairs(design, packing) if whole and merge else None
+    if rule is not None:
+        front = replace(front, memory=np.full((1, 1), n_doses, COUNT))
     cohorts = int(states.cohorts[0])
     ended: list[_Front] = []
     walked, held, final, peak = 0, 0, 0, 0
@@ -178,7 +182,7 @@ def _walked(design: Design, states: States, packing: Packing, merge: bool, memor
         if len(front) and cohorts >= MOST_COHORTS:
             raise InputError(_endless(design))
         cohorts += 1
-        front = _next(design, packing, front, cohorts, merge)
+        front = _next(design, packing, front, cohorts, merge) if rule is None else _next_by_pairs(rule, front)
     return _gather(design, packing, ended, walked, peak)
 
 
@@ -267,6 +271,20 @@ def _next(design: Design, packing: Packing, front: _Front, cohorts: int, merge: 
         group = np.repeat(np.arange(len(first)), np.diff(np.append(first, rows.stop - rows.start)))
         parts.append(_merged(_followed(design, packing, front, cohorts, children.take(rows), (first, group)), group))
     return _joined(parts)
+
+
+def _next_by_pairs(rule: ByPairs, front: _Front) -> _Front:
+    """Return the same for a design with a rule by pairs of counts; the memory is the number of doses that are not eliminated."""
+    if not len(front):
+        return front
+    total = int(front.total[0])
+    words, code, remaining, ways, paths = rule.step(
+        front.words[0], front.code, front.memory[:, 0], front.ways, front.paths, total
+    )
+    total += int(front.size[0])
+    size = np.full(len(words), min(rule.size, rule.max_n - total), COUNT)
+    totals = np.full(len(words), total, COUNT)
+    return _Front(words[None], remaining[:, None], code, size, totals, ways, paths, None, np.inf)
 
 
 def _children(front: _Front, packing: Packing, tracks: tuple[str, ...]) -> _Children:
