@@ -8,6 +8,7 @@ estimates.
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import cached_property
@@ -37,6 +38,8 @@ _MIN_ELIMINATION = 3
 _TAIL = 0.025
 # Limits are stored up to the maximum sample size, or this number of patients per dose; beyond it they are computed on request.
 _KEPT = 60
+# Number of states from which a compiled loop makes the final choice, if numba is there.
+_COMPILED = 2**15
 
 
 class _Limits(NamedTuple):
@@ -135,12 +138,21 @@ class IntervalDesign(Design):
         return self._moved(states, np.array([self._with_backfill(states, moves, beside.n, row)[0] for row in range(len(states))]))
 
     def conclude(self, states: States) -> Selection:
+        top_n, top_y = states.n[:, -1], states.y[:, -1]
+        return Selection(self._chosen(states), top_y <= self._limits(states.n).escalate[top_n])
+
+    def _chosen(self, states: States) -> np.ndarray:
+        """Return the dose selected as MTD, ``(states,)``."""
+        if len(states) >= _COMPILED and "numba" in sys.modules:
+            from .compiled import nearest_isotonic as chosen
+
+            (remaining,) = self._remaining(states.n, states.y)
+            return chosen(states.n, states.y, remaining, self.estimate_prior, self.target, self.mtd_below)
         tried = (states.n > 0) & self._admissible(states)
         estimate = isotonic(states.n, states.y, tried, self.estimate_prior)
         if self.mtd_below is not None:
             tried = tried & above(self.mtd_below, np.where(tried, estimate, 1.0))
-        top_n, top_y = states.n[:, -1], states.y[:, -1]
-        return Selection(nearest_isotonic(estimate, self.target, tried), top_y <= self._limits(states.n).escalate[top_n])
+        return nearest_isotonic(estimate, self.target, tried)
 
     def because(self, state: States, beside: Beside | None = None) -> str:
         decision = self.decide(state, beside)

@@ -30,7 +30,7 @@ class ByPairs:
         self.rule, self.packing, self.n_doses = rule, packing, packing.n_doses
         self.max_n, self.size = design.max_n or 0, design.one_size or 1
         self.too_toxic, self.ends_with = (self.n_doses + design.code(reason) for reason in ("too_toxic", "max_n"))
-        self._last, self._compiled = 0, False
+        self._last, self._growth, self._compiled = 0, 1.0, False
 
     @cached_property
     def _bits(self) -> int:
@@ -62,17 +62,20 @@ class ByPairs:
 
             rule, packing = self.rule, self.packing
             tables = (after, rule.move, rule.eliminated, packing.shift, packing.mask, multiplicity)
-            return step(words, code, remaining, ways, paths, *tables, self.ends_with if ends else -1, self.too_toxic)
+            # All that end are merged whatever the next dose would be.
+            expected = 0.8 * self._growth * len(words) if ends else self._growth * len(words)
+            ends_with = self.ends_with if ends else -1
+            return step(words, code, remaining, ways, paths, *tables, ends_with, self.too_toxic, expected)
         return self._sorted(words, code, remaining, ways, paths, after, multiplicity, ends)
 
     def _choose(self, states: int, size: int, total: int) -> None:
         """Decide whether the walk continues compiled, by the number of children to come if states keep growing as they do."""
         steps = -(-(self.max_n - total) // self.size)
-        growth = min(states / self._last, 4.0) if self._last else 1.0
+        # Growth declines by and by; children are states before they are merged.
+        self._growth = min(states / self._last, size + 1.0) if self._last else 1.0
         self._last = states
-        # Growth declines by and by.
-        expected = states * (size + 1) * sum((1 + 0.9 * (growth - 1)) ** k for k in range(steps))
-        self._compiled = self._compiled or (states > 2000 and expected > COMPILED)
+        children = states * (size + 1) * sum((1 + 0.9 * (self._growth - 1)) ** k for k in range(steps))
+        self._compiled = self._compiled or children > COMPILED
 
     def _sorted(self, words, code, remaining, ways, paths, after, multiplicity, ends):
         by_dose = np.argsort(code, kind="stable")

@@ -65,7 +65,7 @@ class Lattice(Shown):
         """Return the final states with the dose selected in each."""
         choice, not_reached = (np.concatenate([getattr(p, name) for p in self.selections]) for name in ("dose", "not_reached"))
         ends = self.ends
-        return EndedTrials(self.design, ends.n, ends.y, choice, not_reached, ends.reason, ends.visits, ends.more)
+        return EndedTrials(self.design, ends.n, ends.y, choice, not_reached, ends.reason, ends.visited, ends.more)
 
     @property
     def margin(self) -> float:

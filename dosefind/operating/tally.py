@@ -14,12 +14,30 @@ import numpy as np
 
 from ..designs import Design
 
-__all__ = ["FIGURES", "OVERDOSE_SHARES", "SUMS", "Days", "EndedTrials", "Figures", "Labels", "Measures", "means", "weighted"]
+__all__ = ["FIGURES", "OVERDOSE_SHARES", "SUMS", "Days", "EndedTrials", "Figures", "Labels", "Measures", "OfOneSize", "Visited", "means", "weighted"]
 
 # Number of scenarios up to which counting by label is faster than a matrix product with indicators.
 _FEW = 16
 
 OVERDOSE_SHARES = {"over_60": 6, "over_80": 8}
+
+
+class OfOneSize:
+    """The visits of trials whose cohorts all have one size, which follow from the patients at each dose.
+
+    ``visits[rows]`` is an array ``(rows, 2, doses)``, as of a plain array of visits.
+    """
+
+    def __init__(self, n: np.ndarray, size: int) -> None:
+        self.n, self.size = n, size
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        n = self.n[rows]
+        return np.stack([-(-n // self.size), (n > 1) & (self.size > 1)], axis=1).astype(float)
+
+
+Visited = np.ndarray | OfOneSize
+"""Cohorts at each dose, and whether the first of them had more than one patient, ``(rows, 2, doses)``, read by rows."""
 Days = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Minimum duration of trials in days, from the patients at each dose, (trials, doses), and the visits of `EndedTrials`."""
 Figures = dict[str, np.ndarray]
@@ -77,8 +95,8 @@ class EndedTrials:
         Whether the top dose is selected and the rule would have escalated from it.
     reason : (rows,) integer array
         Position of the reason in the design's ``reasons``.
-    visits : (rows, 2, doses) array
-        Cohorts at each dose, and whether the first of them had more than one patient.
+    visits
+        See `Visited`.
     more : tuple of (rows, doses) integer arrays
         Outcomes that the design tracks besides DLTs.
     """
@@ -89,7 +107,7 @@ class EndedTrials:
     choice: np.ndarray
     not_reached: np.ndarray
     reason: np.ndarray
-    visits: np.ndarray
+    visits: Visited
     more: tuple[np.ndarray, ...] = ()
 
     def __len__(self) -> int:

@@ -19,6 +19,7 @@ from ..designs import Design
 from ..outcomes import outcome_table
 from ..trial import COUNT, SHARED_KEY, States
 from .by_pairs import ByPairs, by_pairs
+from .tally import OfOneSize, Visited
 from .packed import PackedStates, Packing, Unreachable, packing_of
 
 __all__ = ["DEFAULT_MEMORY", "Ends", "WalkTooLarge", "refuse_endless", "walk"]
@@ -54,9 +55,8 @@ class Ends:
         Multiplicity: sum over the paths to this state of the product of binomial coefficients.
     paths : (ends,) float array
         Number of distinct paths (sequences of dose and number of DLTs).
-    visits : (ends, 2, doses) float array
-        Mean over these paths, which does not depend on the true rates, of the number of cohorts at each dose and of whether the
-        first of them had more than one patient.
+    visited
+        The ``visits``, read by rows.
     walked : int
         Number of states of the walk after merging, running and ended.
     peak_bytes : int
@@ -72,10 +72,17 @@ class Ends:
     reason: np.ndarray
     ways: np.ndarray
     paths: np.ndarray
-    visits: np.ndarray
+    visited: Visited
     walked: int
     peak_bytes: int
     margin: float
+
+    @property
+    def visits(self) -> np.ndarray:
+        """Return the mean over these paths, which does not depend on the true rates, of the number of cohorts at each dose and of
+        whether the first of them had more than one patient, ``(ends, 2, doses)``.
+        """
+        return self.visited[:]
 
 
 @dataclass(frozen=True)
@@ -165,7 +172,7 @@ def _walked(design: Design, states: States, packing: Packing, merge: bool, memor
         walked += len(front)
         over = front.code >= n_doses
         if over.any():
-            ended.append(front.take(np.flatnonzero(over)))
+            ended.append(front if over.all() else front.take(np.flatnonzero(over)))
             held += len(ended[-1]) * front.row_bytes
             final += len(ended[-1]) * _bytes_of_end(front, n_doses, packing)
             # The old front is released before its children are generated.
@@ -410,8 +417,8 @@ def _bytes_of_children(front: _Front, packing: Packing) -> int:
 
 
 def _bytes_of_end(front: _Front, n_doses: int, packing: Packing) -> int:
-    """Return the memory that a final state needs in the end: its row twice while all are joined, its counts and its visits."""
-    return 2 * front.row_bytes + 2 * n_doses * (2 + packing.further) + 20 * n_doses
+    """Return the memory that a final state needs in the end: its row twice while all are joined, its counts and its reason."""
+    return 2 * front.row_bytes + 2 * n_doses * (2 + packing.further) + 8 + (0 if front.visits is None else 16 * n_doses)
 
 
 def _refuse_far_too_large(design: Design, n_doses: int, going: list[int], row_bytes: int, memory_limit: int) -> None:
@@ -464,10 +471,7 @@ def _too_large(design: Design, walked: int, needed: float, limit: int, when: str
 def _gather(design: Design, packing: Packing, ended: list[_Front], walked: int, peak: int) -> Ends:
     ends = _joined(ended)
     n, y = packing.counts(ends.words)
-    visits = ends.visits
-    if visits is None:
-        size = design.one_size or 1
-        visits = np.stack([-(-n // size), (n > 1) & (size > 1)], axis=1)
+    visited = OfOneSize(n, design.one_size or 1) if ends.visits is None else ends.visits
     reason = ends.code.astype(np.int64) - packing.n_doses
     more = packing.further_counts(ends.words)
-    return Ends(n, y, more, reason, ends.ways, ends.paths, visits.astype(float), walked, peak, ends.margin)
+    return Ends(n, y, more, reason, ends.ways, ends.paths, visited, walked, peak, ends.margin)
