@@ -39,6 +39,7 @@ Fits
 from __future__ import annotations
 
 import argparse
+import copy
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -173,9 +174,11 @@ class CountedFits:
     def __init__(self, design: Design) -> None:
         self.fits, self.seconds = 0, 0.0
         if isinstance(design, CRM):
-            quadrature = design._decisive
+            # A copy, because designs share quadratures with their grids.
+            quadrature = copy.copy(design._decisive)
             self._settle = quadrature.settle
             quadrature.settle = self  # type: ignore[method-assign]
+            vars(design)["_decisive"] = quadrature
 
     def __call__(self, n: np.ndarray, y: np.ndarray, settled: Any) -> Any:
         start = time.perf_counter()

@@ -75,7 +75,7 @@ class ByPairs:
         self._growth = min(states / self._last, size + 1.0) if self._last else 1.0
         self._last = states
         children = states * (size + 1) * sum((1 + 0.9 * (self._growth - 1)) ** k for k in range(steps))
-        self._compiled = self._compiled or children > COMPILED
+        self._compiled = self._compiled or (states * (size + 1) > COMPILED / 40 and children > COMPILED)
 
     def _sorted(self, words, code, remaining, ways, paths, after, multiplicity, ends):
         by_dose = np.argsort(code, kind="stable")
