@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ..compiling import compiled
 from .rules import TIE
 
 __all__ = ["nearest_isotonic"]
@@ -34,7 +34,7 @@ def nearest_isotonic(
     return chosen
 
 
-@njit(cache=True)
+@compiled
 def _chosen(n, y, remaining, prior, target, bound, tie, chosen):
     doses = len(n)
     # Blocks of pooled doses: the weighted sum, the weight, and the last dose of each.

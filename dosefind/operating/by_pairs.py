@@ -62,9 +62,8 @@ class ByPairs:
 
             rule, packing = self.rule, self.packing
             tables = (after, rule.move, rule.eliminated, packing.shift, packing.mask, multiplicity)
-            # All that end are merged whatever the next dose would be.
-            expected = 0.8 * self._growth * len(words) if ends else self._growth * len(words)
             ends_with = self.ends_with if ends else -1
+            expected = self._expected(len(words), ends)
             return step(words, code, remaining, ways, paths, *tables, ends_with, self.too_toxic, expected)
         return self._sorted(words, code, remaining, ways, paths, after, multiplicity, ends)
 
@@ -76,6 +75,11 @@ class ByPairs:
         self._last = states
         children = states * (size + 1) * sum((1 + 0.9 * (self._growth - 1)) ** k for k in range(steps))
         self._compiled = self._compiled or (states * (size + 1) > COMPILED / 40 and children > COMPILED)
+
+    def _expected(self, states: int, ends: bool) -> float:
+        """Return about how many states follow so many."""
+        # All that end are merged whatever the next dose would be.
+        return (0.8 if ends else 1.0) * self._growth * states
 
     def _sorted(self, words, code, remaining, ways, paths, after, multiplicity, ends):
         by_dose = np.argsort(code, kind="stable")

@@ -6,7 +6,8 @@ The children of all states are merged in a table with open addressing instead of
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ..compiling import compiled
 
 __all__ = ["step"]
 
@@ -52,7 +53,8 @@ def step(
     expected
         About how many states there will be.
     """
-    bits = max(int(np.ceil(np.log2(1.1 * expected / _FULL))), 6)
+    # At least so large that the children of one more state always find a place.
+    bits = int(np.ceil(np.log2(max(1.1 * expected / _FULL, 8 * len(multiplicity)))))
     # Arrays of NumPy lie on large pages, those made in compiled loops do not.
     table = np.zeros((2**bits, 4), np.uint64)
     row, used = 0, 0
@@ -72,7 +74,7 @@ def step(
     return found
 
 
-@njit(cache=True)
+@compiled
 def _filled(
     words,
     code,
@@ -131,7 +133,7 @@ def _filled(
     return row, used
 
 
-@njit(cache=True)
+@compiled
 def _moved(table, grown, bits):
     """Copy the places in use to a larger table."""
     down, last = np.uint64(64 - bits), np.uint64(2**bits - 1)
@@ -143,7 +145,7 @@ def _moved(table, grown, bits):
             grown[slot] = table[row]
 
 
-@njit(cache=True)
+@compiled
 def _listed(table, weights, words, code, remaining, ways, paths):
     """Copy the columns of the places in use, in their order."""
     row = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,10 @@ class Packing:
         """Return a key of each state, ``(states,)``: the word itself, or a hash of several."""
         if len(words) == 1:
             return words[0]
-        return sum((word * times for word, times in zip(words, self._multipliers, strict=True)), np.zeros_like(words[0]))
+        key = np.zeros_like(words[0])
+        for word, times in zip(words, self._multipliers, strict=True):
+            key += word * times
+        return key
 
     def pair_at(self, words: np.ndarray, dose: np.ndarray) -> np.ndarray:
         """Return the rank of the pair at a dose index of each state, ``(states,)``."""
@@ -83,7 +87,6 @@ class Packing:
             raise Unreachable
         return first + self.y_of[pair]
 
-    @lru_cache(maxsize=8)  # noqa: B019 - kept with the packing, which is itself kept
     def after_all(self, size: int) -> np.ndarray:
         """Return the same for every pair, -1 where there is no such pair."""
         n = self.n_of.astype(int) + size
@@ -143,6 +146,11 @@ class PackedStates(States):
 
     asks_open = False
 
+    _packing: Packing
+    _words: np.ndarray
+    _pair: np.ndarray
+    _total: np.ndarray
+
     @classmethod
     def of(cls, packing: Packing, words: np.ndarray, pair: np.ndarray, total: np.ndarray, **rest: object) -> PackedStates:
         """Return states from their words, the rank of the pair at the latest dose, their patients, and the other attributes."""
@@ -151,7 +159,7 @@ class PackedStates(States):
         vars(states).update(rest, more=more, _packing=packing, _words=words, _pair=pair, _total=total)
         return states
 
-    def __getattr__(self, name: str) -> np.ndarray:
+    def __getattr__(self, name: str) -> Any:
         if name not in ("n", "y") or "_words" not in vars(self):
             raise AttributeError(name)
         n, y = self._packing.counts(self._words)
@@ -171,7 +179,7 @@ class PackedStates(States):
 
     @property
     def total(self) -> np.ndarray:
-        return vars(self)["_total"] if "_words" in vars(self) else super().total
+        return self._total if "_words" in vars(self) else super().total
 
     def latest(self) -> tuple[np.ndarray, np.ndarray]:
         if "_words" not in vars(self):

@@ -14,7 +14,20 @@ import numpy as np
 
 from ..designs import Design
 
-__all__ = ["FIGURES", "OVERDOSE_SHARES", "SUMS", "Days", "EndedTrials", "Figures", "Labels", "Measures", "OfOneSize", "Visited", "means", "weighted"]
+__all__ = [
+    "FIGURES",
+    "OVERDOSE_SHARES",
+    "SUMS",
+    "Days",
+    "EndedTrials",
+    "Figures",
+    "Labels",
+    "Measures",
+    "OfOneSize",
+    "Visited",
+    "means",
+    "weighted",
+]
 
 # Number of scenarios up to which counting by label is faster than a matrix product with indicators.
 _FEW = 16
@@ -69,10 +82,10 @@ SUMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 class Labels(NamedTuple):
-    """One of ``count`` labels for each trial, ``(rows,)``: the mean of its indicators is the distribution of the label."""
+    """One of ``number`` labels for each trial, ``(rows,)``: the mean of its indicators is the distribution of the label."""
 
     of: np.ndarray
-    count: int
+    number: int
 
 
 Measures = dict[str, "np.ndarray | Labels"]
@@ -188,7 +201,7 @@ class EndedTrials:
 
 
 def _indicator(labels: Labels) -> np.ndarray:
-    return (labels.of[:, None] == np.arange(labels.count)).astype(float)
+    return (labels.of[:, None] == np.arange(labels.number)).astype(float)
 
 
 def weighted(measures: Measures, weights: np.ndarray) -> Figures:
@@ -203,7 +216,7 @@ def weighted(measures: Measures, weights: np.ndarray) -> Figures:
     """
     if len(weights) <= _FEW:
         return {
-            name: np.array([np.bincount(measure.of, row, measure.count) for row in weights])
+            name: np.array([np.bincount(measure.of, row, measure.number) for row in weights])
             if isinstance(measure, Labels)
             else weights @ measure
             for name, measure in measures.items()
@@ -222,7 +235,7 @@ def weighted(measures: Measures, weights: np.ndarray) -> Figures:
     for (name, measure), part in zip(measures.items(), parts, strict=True):
         sums[name] = part
         if isinstance(measure, Labels):
-            sums[name] = np.zeros((len(weights), measure.count))
+            sums[name] = np.zeros((len(weights), measure.number))
             sums[name][:, present[name]] = part
     return sums
 

@@ -19,8 +19,8 @@ from ..designs import Design
 from ..outcomes import outcome_table
 from ..trial import COUNT, SHARED_KEY, States
 from .by_pairs import ByPairs, by_pairs
-from .tally import OfOneSize, Visited
 from .packed import PackedStates, Packing, Unreachable, packing_of
+from .tally import OfOneSize, Visited
 
 __all__ = ["DEFAULT_MEMORY", "Ends", "WalkTooLarge", "refuse_endless", "walk"]
 
@@ -103,8 +103,9 @@ class _Front:
         return len(self.code)
 
     def take(self, rows: np.ndarray) -> _Front:
-        columns = (column[rows] for column in self._columns)
-        return _Front(self.words[:, rows], *columns, None if self.visits is None else self.visits[rows], self.margin)
+        memory, code, size, total, ways, paths = (column[rows] for column in self._columns)
+        visits = None if self.visits is None else self.visits[rows]
+        return _Front(self.words[:, rows], memory, code, size, total, ways, paths, visits, self.margin)
 
     @property
     def _columns(self) -> tuple[np.ndarray, ...]:
@@ -275,7 +276,7 @@ def _next(design: Design, packing: Packing, front: _Front, cohorts: int, merge: 
         first = starts[block : block + BLOCK]
         rows = slice(first[0], starts[block + BLOCK] if block + BLOCK < len(starts) else len(key))
         first = first - first[0]
-        group = np.repeat(np.arange(len(first)), np.diff(np.append(first, rows.stop - rows.start)))
+        group = np.repeat(np.arange(len(first)), np.diff(first, append=rows.stop - rows.start))
         parts.append(_merged(_followed(design, packing, front, cohorts, children.take(rows), (first, group)), group))
     return _joined(parts)
 
@@ -285,9 +286,7 @@ def _next_by_pairs(rule: ByPairs, front: _Front) -> _Front:
     if not len(front):
         return front
     total = int(front.total[0])
-    words, code, remaining, ways, paths = rule.step(
-        front.words[0], front.code, front.memory[:, 0], front.ways, front.paths, total
-    )
+    words, code, remaining, ways, paths = rule.step(front.words[0], front.code, front.memory[:, 0], front.ways, front.paths, total)
     total += int(front.size[0])
     size = np.full(len(words), min(rule.size, rule.max_n - total), COUNT)
     totals = np.full(len(words), total, COUNT)
@@ -314,8 +313,8 @@ def _children(front: _Front, packing: Packing, tracks: tuple[str, ...]) -> _Chil
         parts.append(_Children(parent, np.repeat(np.arange(outcomes, dtype=COUNT), number), every))
     if len(parts) == 1:
         return parts[0]
-    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in ("parent", "outcome"))
-    return _Children(*columns, np.concatenate([part.words for part in parts], axis=1))
+    parent, outcome = (np.concatenate([getattr(part, name) for part in parts]) for name in ("parent", "outcome"))
+    return _Children(parent, outcome, np.concatenate([part.words for part in parts], axis=1))
 
 
 def _followed(
@@ -404,9 +403,10 @@ def _joined(parts: list[_Front]) -> _Front:
     if len(parts) == 1:
         return parts[0]
     words = np.concatenate([part.words for part in parts], axis=1)
-    columns = (np.concatenate(column) for column in zip(*(part._columns for part in parts), strict=True))
+    each = zip(*(part._columns for part in parts), strict=True)
+    memory, code, size, total, ways, paths = (np.concatenate(column) for column in each)
     visits = None if parts[0].visits is None else np.concatenate([part.visits for part in parts if part.visits is not None])
-    return _Front(words, *columns, visits, min(part.margin for part in parts))
+    return _Front(words, memory, code, size, total, ways, paths, visits, min(part.margin for part in parts))
 
 
 def _bytes_of_children(front: _Front, packing: Packing) -> int:
