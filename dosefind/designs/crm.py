@@ -174,10 +174,12 @@ class CRM(ModelBased):
 
     def propose(self, states: States) -> Proposal:
         best, too_toxic, _ = self._answers(states)
-        index, ceiling = np.arange(states.n_doses), self.ceiling(states)
-        admissible = (index <= ceiling[:, None]) & ~too_toxic[:, None]
-        dose = self.stepped_down(states, self.kept_up(states, np.minimum(best, ceiling), ceiling), admissible)
-        return Proposal(dose, {"too_toxic": too_toxic}, admissible)
+        ceiling = self.ceiling(states)
+        dose = self.kept_up(states, np.minimum(best, ceiling), ceiling)
+        if not (states.asks_open or self.titration or self.no_skip_down):
+            return Proposal(dose, {"too_toxic": too_toxic})
+        admissible = (np.arange(states.n_doses) <= ceiling[:, None]) & ~too_toxic[:, None]
+        return Proposal(self.stepped_down(states, dose, admissible), {"too_toxic": too_toxic}, admissible)
 
     def conclude(self, states: States) -> Selection:
         best, too_toxic, beyond_top = self._evaluate(states.n, states.y)

@@ -93,8 +93,20 @@ class Packing:
         first = np.append(self.first, -1)[np.minimum(n, len(self.first))]
         return np.where(first < 0, -1, first + self.y_of)
 
-    def added(self, words: np.ndarray, dose: np.ndarray, more: np.ndarray, counted: int = 0) -> None:
-        """Add to the rank at a dose index of each state, or to one of the further counts, in place."""
+    def add(self, words: np.ndarray, dose: np.ndarray, more: np.ndarray, counted: int = 0) -> None:
+        """Add to the rank at a dose index of each state, or to one of the further counts, in place.
+
+        Parameters
+        ----------
+        words : (words, ..., states) array
+            The words.
+        dose : (states,) integer array
+            Dose index.
+        more : (..., states) integer array
+            The addition; may be of any shape that fits.
+        counted
+            Number of the further count, from 1; 0 for the rank.
+        """
         change = more.astype(np.uint64) << self.shift[dose]
         base = counted * self._words_each
         if self._words_each == 1:
@@ -110,9 +122,9 @@ class Packing:
             raise Unreachable
         for dose in range(self.n_doses):
             there = np.full(len(states), dose)
-            self.added(words, there, self.first[states.n[:, dose]] + states.y[:, dose])
+            self.add(words, there, self.first[states.n[:, dose]] + states.y[:, dose])
             for counted, values in enumerate(states.more, start=1):
-                self.added(words, there, values[:, dose], counted)
+                self.add(words, there, values[:, dose], counted)
         return words
 
     def counts(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -148,15 +160,14 @@ class PackedStates(States):
 
     _packing: Packing
     _words: np.ndarray
-    _pair: np.ndarray
     _total: np.ndarray
 
     @classmethod
-    def of(cls, packing: Packing, words: np.ndarray, pair: np.ndarray, total: np.ndarray, **rest: object) -> PackedStates:
-        """Return states from their words, the rank of the pair at the latest dose, their patients, and the other attributes."""
+    def of(cls, packing: Packing, words: np.ndarray, total: np.ndarray, **rest: object) -> PackedStates:
+        """Return states from their words, their patients, and the other attributes."""
         states = object.__new__(cls)
         more = packing.further_counts(words) if packing.further else ()
-        vars(states).update(rest, more=more, _packing=packing, _words=words, _pair=pair, _total=total)
+        vars(states).update(rest, more=more, _packing=packing, _words=words, _total=total)
         return states
 
     def __getattr__(self, name: str) -> Any:
@@ -184,7 +195,8 @@ class PackedStates(States):
     def latest(self) -> tuple[np.ndarray, np.ndarray]:
         if "_words" not in vars(self):
             return super().latest()
-        return self._packing.n_of[self._pair], self._packing.y_of[self._pair]
+        pair = self._packing.pair_at(self._words, self.last)
+        return self._packing.n_of[pair], self._packing.y_of[pair]
 
     def by_counts(self, function: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
         if self.groups is None or "_words" not in vars(self):

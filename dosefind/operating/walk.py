@@ -271,6 +271,8 @@ def _next(design: Design, packing: Packing, front: _Front, cohorts: int, merge: 
     # Children of sorted parents come in sorted runs, one per dose and outcome, which a merging sort exploits.
     children = children.take(np.argsort(key, kind="stable"))
     starts = _group_starts(packing, children.words)
+    if _all_end(design, front):
+        return _ended(design, packing, front, children, starts)
     parts = []
     for block in range(0, len(starts), BLOCK):
         first = starts[block : block + BLOCK]
@@ -303,18 +305,42 @@ def _children(front: _Front, packing: Packing, tracks: tuple[str, ...]) -> _Chil
         dose, words = front.code[rows], front.words[:, rows]
         added, _ = outcome_table(tracks, size)
         pair = packing.pair_at(words, dose)
-        packing.added(words, dose, packing.after(pair, size) - pair)
+        packing.add(words, dose, packing.after(pair, size) - pair)
         outcomes, number = len(added), len(rows)
-        every = np.repeat(words[:, None], outcomes, axis=1).reshape(len(words), -1)
-        there = np.broadcast_to(dose, (outcomes, number)).ravel()
+        every = np.empty((len(words), outcomes, number), np.uint64)
+        every[:] = words[:, None]
         for counted, more in enumerate(added.T):
-            packing.added(every, there, np.repeat(more, number), counted)
+            packing.add(every, dose, more[:, None], counted)
         parent = np.broadcast_to(rows.astype(np.int32), (outcomes, number)).ravel()
-        parts.append(_Children(parent, np.repeat(np.arange(outcomes, dtype=COUNT), number), every))
+        parts.append(_Children(parent, np.repeat(np.arange(outcomes, dtype=COUNT), number), every.reshape(len(words), -1)))
     if len(parts) == 1:
         return parts[0]
     parent, outcome = (np.concatenate([getattr(part, name) for part in parts]) for name in ("parent", "outcome"))
     return _Children(parent, outcome, np.concatenate([part.words for part in parts], axis=1))
+
+
+def _ways(design: Design, front: _Front, children: _Children) -> np.ndarray:
+    """Return the multiplicity of some children."""
+    _, multiplicity = _tables(design.tracks, int(front.size.max()))
+    if (front.size == front.size[0]).all():
+        return front.ways[children.parent] * multiplicity[front.size[0], children.outcome]
+    return front.ways[children.parent] * multiplicity[front.size[children.parent], children.outcome]
+
+
+def _all_end(design: Design, front: _Front) -> bool:
+    """Return whether all trials reach the maximum sample size with the next cohort, and nothing is asked of the design then."""
+    asked = design.own_reasons or design.n_memory or front.visits is not None or type(design).decide is not Design.decide
+    return not asked and design.max_n is not None and bool((front.total + front.size >= design.max_n).all())
+
+
+def _ended(design: Design, packing: Packing, front: _Front, children: _Children, starts: np.ndarray) -> _Front:
+    """Return some children in the order of their keys, merged, that all end at the maximum sample size."""
+    words, number = children.words[:, starts], len(starts)
+    code = np.full(number, packing.n_doses + design.code("max_n"), COUNT)
+    nothing, total = np.zeros(number, COUNT), np.full(number, design.max_n, COUNT)
+    ways = np.add.reduceat(_ways(design, front, children), starts)
+    paths = np.add.reduceat(front.paths[children.parent], starts)
+    return _Front(words, np.zeros((number, 0), COUNT), code, nothing, total, ways, paths, None, np.inf)
 
 
 def _followed(
@@ -327,10 +353,11 @@ def _followed(
 ) -> _Front:
     """Return some children, decided."""
     parent, outcome = children.parent, children.outcome
-    dose, size = front.code[parent], front.size[parent]
-    increments, multiplicity = _tables(design.tracks, int(front.size.max()))
+    dose, ways, paths = front.code[parent], _ways(design, front, children), front.paths[parent]
+    one = int(front.size[0]) if (front.size == front.size[0]).all() else None
+    size = front.size[parent] if one is None else np.full(len(parent), one, COUNT)
+    increments, _ = _tables(design.tracks, int(front.size.max()))
     dlts = outcome if design.tracks == ("dlt",) else increments[0][size, outcome]
-    ways, paths = front.ways[parent] * multiplicity[size, outcome], front.paths[parent]
     visits = None if front.visits is None else front.visits[parent]
     if visits is not None:
         each = np.arange(len(parent))
@@ -339,7 +366,6 @@ def _followed(
     states = PackedStates.of(
         packing,
         children.words,
-        packing.pair_at(children.words, dose),
         front.total[parent] + size,
         last=dose,
         last_n=size,
