@@ -29,6 +29,13 @@ Estimates
     weighing together, from the measured walk once it is there. A cell whose estimate exceeds 60 s or the memory limit is
     refused, unless it has a goal.
 
+Limits
+    "Limit" is what the arithmetic alone takes in the same process, measured on as many of the same final states as stay in the
+    cache and multiplied by their number; "x" is how many times that the figure before it took. Of a walk it is one product and
+    one sum of multiplicities for each merged state and, for a model, the posteriors that were asked for, in single precision and
+    in one batch (`exp` of one matrix product, and another); of a weighing, the matrix product of the counts with the log rates,
+    `exp`, and the product with one column for each figure that is not 0.
+
 Fits
     "fits/s" of a cell counts the posteriors that its walk asked for, refinement of the grid included, over the time inside the
     quadrature. The table of fits takes data sets of 1 to 30 patients on 5 doses from simulated CRM trials, one patient a cohort,
@@ -39,6 +46,7 @@ Fits
 from __future__ import annotations
 
 import argparse
+import copy
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -74,6 +82,8 @@ LIMIT_SECONDS = 60.0
 PROBE_SECONDS, PROBE_ENDS, QUICK_SECONDS = 0.5, 50_000, 5.0
 GROWTH = (1.1, 1.25)
 GIB = 2**30
+# Final states and truths by which a limit is measured.
+LIMIT_STATES, LIMIT_TRUTHS = 2**13, 2**8
 DEFAULT_MEMORY = 6 * GIB
 
 FIT_MODELS = ("power", "logistic")
@@ -168,14 +178,17 @@ def weigh(walked: Lattice, truths: np.ndarray) -> float:
 
 
 class CountedFits:
-    """Counts the posteriors that a CRM design asks for and the seconds that they take."""
+    """Counts the posteriors that a design asks for and the seconds that they take."""
 
     def __init__(self, design: Design) -> None:
         self.fits, self.seconds = 0, 0.0
-        if isinstance(design, CRM):
-            quadrature = design._decisive
+        name = {CRM: "_decisive", BLRM: "_quadrature"}.get(type(design))
+        if name is not None:
+            # A copy, because designs share quadratures with their grids.
+            quadrature = copy.copy(getattr(design, name))
             self._settle = quadrature.settle
-            quadrature.settle = self  # type: ignore[method-assign]
+            quadrature.settle = self
+            vars(design)[name] = quadrature
 
     def __call__(self, n: np.ndarray, y: np.ndarray, settled: Any) -> Any:
         start = time.perf_counter()
@@ -301,6 +314,8 @@ def run_cell(cell: Cell, expected: Estimate, memory_limit: int, quick: bool) -> 
     if counts[0].fits:
         row["fits"] = counts[0].fits
         row["fits_per_second"] = median(count.fits / count.seconds for count in counts)
+    limit = limit_of_walk(fresh(walked), counts[0].fits)
+    row |= {"limit_seconds": limit, "times_limit": row["cpu_seconds"] / limit}
     return row | {"truths": weigh_cell(cell, walked, row["seconds"], expected, memory_limit, quick)}
 
 
@@ -322,7 +337,38 @@ def weigh_cell(
             _, runs = timed(lambda count=count: fresh(walked).under(truths[:count]), 3 if named else 1)
             scale = median(runs.clock) / expected.of_truths(count, ends)
             rows[str(count)] |= runs.record()
+            limit = limit_of_truths(walked, truths[:count])
+            rows[str(count)] |= {"limit_seconds": limit, "times_limit": rows[str(count)]["cpu_seconds"] / limit}
     return rows
+
+
+# Limits ---------------------------------------------------------------------------------------------------------------
+
+
+def limit_of_walk(walked: Lattice, fits: int) -> float:
+    """Seconds of the arithmetic of the merged states, and of the posteriors that were asked for."""
+    number = min(walked.ends.walked, LIMIT_STATES)
+    ways, pairs = np.ones(number), np.arange(0, number, 2)
+    _, runs = timed(lambda: np.add.reduceat(ways * 3.0, pairs), 5)
+    seconds = median(runs.processor) / number * walked.ends.walked
+    if not fits:
+        return seconds
+    design = walked.design
+    quadrature = design._decisive if isinstance(design, CRM) else design._quadrature  # type: ignore[attr-defined]
+    n, y = walked.ends.n[:LIMIT_STATES], walked.ends.y[:LIMIT_STATES]
+    _, runs = timed(lambda: quadrature.settle(n, y, lambda values, error: np.ones(len(values), bool)), 5)
+    return seconds + median(runs.processor) / len(n) * fits
+
+
+def limit_of_truths(walked: Lattice, truths: np.ndarray) -> float:
+    """Seconds of the arithmetic of weighing all ends."""
+    ends, some = walked.ends, slice(0, LIMIT_STATES)
+    counts = np.column_stack([ends.y[some], ends.n[some] - ends.y[some], np.ones(len(ends.n[some]))]).astype(float)
+    columns = np.ones((sum(np.count_nonzero(figure) for figure in walked.figures(truths[:1]).values()), len(counts)))
+    part = truths[:LIMIT_TRUTHS]
+    log_rates = np.hstack([np.log(part), np.log1p(-part), np.zeros((len(part), 1))]).T
+    _, runs = timed(lambda: columns @ np.exp(counts @ log_rates), 5)
+    return median(runs.processor) * len(ends.n) / len(counts) * len(truths) / len(part)
 
 
 # Fits -----------------------------------------------------------------------------------------------------------------
@@ -408,11 +454,19 @@ def size_text(size: float) -> str:
 
 
 def truths_text(figures: dict[str, Any]) -> str:
-    return seconds_text(figures["seconds"]) if "seconds" in figures else figures["status"]
+    return f"{seconds_text(figures['seconds'])}{limit_text(figures)}" if "seconds" in figures else figures["status"]
+
+
+def limit_text(figures: Mapping[str, Any]) -> str:
+    """The limit of a figure and how many times it took, if they were measured."""
+    if "limit_seconds" not in figures:
+        return ""
+    limit = figures["limit_seconds"]
+    return f" / {limit:.1e} x{figures['times_limit']:.3g}"
 
 
 def print_cells(console: Console, rows: list[dict[str, Any]]) -> None:
-    table = Table(title="Exact walks (seconds; truths: seconds on the walked lattice)", title_justify="left")
+    table = Table(title="Exact walks (seconds / limit x times; truths: seconds on the walked lattice)", title_justify="left")
     for head in ("design", "doses", "cohorts"):
         table.add_column(head, no_wrap=True)
     heads = (
@@ -439,7 +493,7 @@ def print_cells(console: Console, rows: list[dict[str, Any]]) -> None:
             *place,
             f"{row['states']:,}",
             f"{row['ends']:,}",
-            seconds_text(row["seconds"]),
+            f"{seconds_text(row['seconds'])}{limit_text(row)}",
             seconds_text(row["estimate"]["seconds"]),
             f"{row['fits_per_second'] / 1e6:.2f} M" if "fits" in row else "",
             size_text(row["walk_peak_bytes"]),
@@ -637,6 +691,7 @@ STUDY = Study(
     check=check,
     figures={
         "seconds": "less",
+        "times_limit": "less",
         "walk_peak_bytes": "less",
         "process_peak_growth_bytes": "less",
         "fits_per_second": "more",

@@ -64,6 +64,9 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **settings: Any) -> Any:
         written.set([])
+        if not args and settings.get("args") is None and "xarray" not in sys.modules:
+            # In the process of a command: xarray would load dask where it is installed, which no command uses.
+            sys.modules.setdefault("dask", None)  # type: ignore[arg-type]
         with terminal.guarded():
             try:
                 with raised():

@@ -11,6 +11,9 @@ import numpy as np
 
 __all__ = ["pool"]
 
+# Lost in the rounding of any weight, and not 0.
+_NO_MASS = 1e-300
+
 
 def pool(values: np.ndarray, weights: np.ndarray, tried: np.ndarray) -> np.ndarray:
     """Return the weighted isotonic (non-decreasing) fit of each row.
@@ -32,15 +35,21 @@ def pool(values: np.ndarray, weights: np.ndarray, tried: np.ndarray) -> np.ndarr
     >>> pool(np.array([[0.3, 0.1, 0.5]]), np.ones((1, 3)), np.ones((1, 3), bool))
     array([[0.2, 0.2, 0.5]])
     """
-    doses = values.shape[1]
-    weights = np.where(tried, weights, 0.0)
-    sums = np.where(tried, values * weights, 0.0)
-    best = np.full(values.shape, -np.inf)
-    for low in range(doses):
-        # min over b >= d of mean(low..b), built from the top dose downwards for all d >= low
-        totals, masses = np.cumsum(sums[:, low:], axis=1), np.cumsum(weights[:, low:], axis=1)
-        usable = tried[:, low:] & tried[:, low, None]
-        means = np.divide(totals, masses, out=np.full(totals.shape, np.inf), where=usable)
-        lowest = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
-        best[:, low:] = np.maximum(best[:, low:], np.where(usable, lowest, -np.inf))
-    return np.where(tried, best, np.nan)
+    # Dose by dose, each a contiguous vector over states. An untried dose has no weight, so a mean that begins or ends there repeats
+    # one between tried doses, or is a mean of nothing, which only untried doses read.
+    inside = np.ascontiguousarray(tried.T)
+    masses = np.where(inside, weights.T, 0.0)
+    sums = np.where(inside, values.T * masses, 0.0)
+    doses = len(masses)
+    # means[k][a] is mean(a..a + k)
+    total, mass, means = np.zeros(masses.shape), np.full(masses.shape, _NO_MASS), []
+    for k in range(doses):
+        total[: doses - k] += sums[k:]
+        mass[: doses - k] += masses[k:]
+        means.append(total[: doses - k] / mass[: doses - k])
+    # From the longest down: lowest[a] is min over b >= a + k of mean(a..b).
+    lowest, best = np.full(masses.shape, np.inf), np.full(masses.shape, -np.inf)
+    for k in range(doses - 1, -1, -1):
+        np.minimum(lowest[: doses - k], means[k], out=lowest[: doses - k])
+        np.maximum(best[k:], lowest[: doses - k], out=best[k:])
+    return np.where(inside, best, np.nan).T

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -257,8 +257,16 @@ class States(Shown):
     groups: tuple[np.ndarray, np.ndarray] | None = None
     in_part: np.ndarray | None = None
 
+    # Whether a decision must say which doses are open, not only the next step.
+    asks_open: ClassVar[bool] = True
+
     def __len__(self) -> int:
         return len(self.n)
+
+    @property
+    def made_here(self) -> bool:
+        """Return whether the counts are of the type made here; counts of other types may have any size."""
+        return getattr(self.n, "dtype", None) == COUNT and getattr(self.y, "dtype", None) == COUNT
 
     @property
     def n_doses(self) -> int:
@@ -287,6 +295,10 @@ class States(Shown):
     def here(self, values: np.ndarray) -> np.ndarray:
         """Return the column of ``values`` (states, doses) at each state's latest dose, dose 1 before the first cohort."""
         return self.at(values, self.last)
+
+    def latest(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return patients and DLTs at each state's latest dose, each ``(states,)``."""
+        return self.here(self.n), self.here(self.y)
 
     def at(self, values: np.ndarray, dose: np.ndarray) -> np.ndarray:
         """Return the column of ``values`` (states, doses) at the given dose index of each state, dose 1 if there is none."""

@@ -292,7 +292,11 @@ FAULTS = {
         lambda old: lambda values, weights, tried: old(values, np.ones_like(weights), tried),
         test_published_selections,
     ),
-    "a dose is eliminated at 80%": (PROPOSE, setting(cutoff=0.8), test_peer_exact_values),
+    "a dose is eliminated at 80%": (
+        "dosefind.designs.interval:IntervalDesign.fewest_eliminated",
+        setting(cutoff=0.8),
+        test_peer_exact_values,
+    ),
     "the 1 of 3 rule is not obeyed": (PROPOSE, setting(stay_at_1_of_3=False), test_at_target_025_agrees_with_the_protocols_rules),
     "the top dose is never exceeded by the MTD": (
         CONCLUDE,

@@ -6,14 +6,17 @@ import sys
 from dataclasses import replace
 from itertools import product
 from math import comb, factorial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import dosefind as dsf
 from dosefind.designs.replay import state_after
+from dosefind.operating.by_pairs import by_pairs
 from dosefind.operating.lattice import Lattice
 from dosefind.operating.metrics import Standards, above_mtd, definitions, judged
+from dosefind.operating.packed import packing_of
 from dosefind.operating.paths import paths_of
 from dosefind.operating.reference import reference_selection
 from dosefind.operating.tally import FIGURES
@@ -180,8 +183,9 @@ def test_paths_are_the_unmerged_walk():
 
 def test_states_that_share_a_key_are_noticed(monkeypatch):
     monkeypatch.setattr("dosefind.trial._MULTIPLIERS", np.ones((2, 64), np.uint64))
+    monkeypatch.setattr("dosefind.operating.packed.Packing.key", lambda packing, words: 0 * words[0])
     with pytest.raises(ArithmeticError, match="same key"):
-        walk(dsf.BOIN(target=0.3, max_n=12), 4)
+        walk(dsf.BOIN(target=0.3, max_n=12), 12)  # more counts than one word holds
     with pytest.raises(ArithmeticError, match="same key"):
         States.counts(np.array([[3, 0], [0, 3]]), np.array([[0, 0], [0, 0]])).grouped()
 
@@ -203,6 +207,56 @@ def test_states_decided_on_in_parts_are_those_of_one_batch(monkeypatch):
         for name in ("n", "y", "reason", "ways", "paths", "visits"):
             np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name), err_msg=name)
         assert (parts.walked, parts.margin) == (whole.walked, whole.margin)
+
+
+def _rows(ends):
+    """All columns of final states, in the order of their counts."""
+    rows = np.column_stack([ends.n, ends.y, ends.reason, ends.ways, ends.paths, ends.visits.reshape(len(ends.n), -1)])
+    return rows[np.lexsort(rows.T[::-1])]
+
+
+# One for each rule of the steps: eliminations with and without the additional stop, a start above the lowest level, a last cohort
+# that is reduced, a bound of the estimate, many levels, and a table of another interval design.
+BY_PAIRS = [
+    (dsf.BOIN(target=0.3, max_n=19, extra_safe=True, cutoff=0.8), 5),
+    (dsf.BOIN(target=0.25, max_n=12, start=2, cohort_size=1, bound_mtd=True), 4),
+    (dsf.I3Plus3(target=0.25, max_n=18), 6),
+    (dsf.MTPI2(target=0.3, max_n=9), 1),
+]
+
+
+@pytest.mark.parametrize(("design", "n_doses"), BY_PAIRS, ids=lambda value: getattr(value, "title", value))
+def test_steps_by_pairs_and_compiled_ones_are_those_of_the_rules(design, n_doses, monkeypatch):
+    """Counts, numbers of paths and multiplicities are whole numbers: equal to the last bit."""
+    monkeypatch.setattr("dosefind.operating.walk.by_pairs", lambda design, packing: None)
+    by_rules = walk(design, n_doses)
+    monkeypatch.undo()
+    assert by_pairs(design, packing_of(n_doses, tuple(range(design.max_n + 1)), 0))
+    np.testing.assert_array_equal(_rows(walk(design, n_doses)), _rows(by_rules))
+    monkeypatch.setattr("dosefind.operating.by_pairs.COMPILED", -1)
+    compiled = walk(design, n_doses)
+    np.testing.assert_array_equal(_rows(compiled), _rows(by_rules))
+    assert compiled.walked == by_rules.walked
+    # numba is there now: the final choice is compiled too.
+    assert "numba" in sys.modules
+    states = States.counts(compiled.n, compiled.y)
+    chosen = design.select(states).dose
+    monkeypatch.setattr("dosefind.designs.interval._COMPILED", 1)
+    np.testing.assert_array_equal(design.select(states).dose, chosen)
+
+
+def test_a_full_table_grows(monkeypatch):
+    monkeypatch.setattr("dosefind.operating.by_pairs.COMPILED", -1)
+    design = dsf.BOIN(target=0.3, max_n=24)
+    whole = walk(design, 4)
+    monkeypatch.setattr("dosefind.operating.compiled._FULL", 0.05)
+    monkeypatch.setattr("dosefind.operating.by_pairs.ByPairs._expected", lambda rule, states, ends: 1.0)
+    np.testing.assert_array_equal(_rows(walk(design, 4)), _rows(whole))
+
+
+def test_a_small_walk_loads_no_compiler():
+    code = "import sys, dosefind as dsf; dsf.lattice(dsf.BOIN(target=0.3, max_n=30), n_doses=5); assert 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=Path(__file__).parents[1])
 
 
 def test_varying_cohorts_count_their_visits():

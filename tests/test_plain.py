@@ -210,8 +210,7 @@ def test_one_trial_is_followed_with_its_memory():
 
 def _without_memory(merged):
     def fault(part, group):
-        states = replace(part.states, memory=np.zeros_like(part.states.memory))
-        return merged(replace(part, states=states), group)
+        return merged(replace(part, memory=np.zeros_like(part.memory)), group)
 
     return fault
 

@@ -24,7 +24,7 @@ from ..trial import COUNT, NO_DOSE, WAIT, Administered, Cohort, States, TimedSta
 from ..words import _, counted, marked
 from . import limits
 
-__all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "Probability", "Proposal", "Reads", "Selection"]
+__all__ = ["A_DESIGN", "Beside", "Decision", "Design", "Flag", "PairRule", "Probability", "Proposal", "Reads", "Selection"]
 
 # How to obtain a design, for error messages.
 A_DESIGN = "such as BOIN(target=0.25); design_from_rule builds one from a plain function"
@@ -92,6 +92,24 @@ class Proposal:
     margin: np.ndarray | None = None
 
 
+class PairRule(NamedTuple):
+    """The rule of a design by the pair of patients and DLTs at the current dose, and the doses eliminated so far.
+
+    The next dose is ``move`` levels from the current one, within the doses and below the lowest dose eliminated; if the lowest is
+    eliminated, the trial stops as "too_toxic".
+
+    Attributes
+    ----------
+    move : (pairs,) integer array
+        +1, 0 or -1.
+    eliminated : (2, pairs) bool array
+        Whether a dose with these counts is eliminated, together with all higher doses: the lowest dose, and any other.
+    """
+
+    move: np.ndarray
+    eliminated: np.ndarray
+
+
 @dataclass(frozen=True)
 class Decision:
     """The next step of a design, for a batch of states.
@@ -105,7 +123,8 @@ class Decision:
     reason : (states,) integer array
         Position of the reason in the design's ``reasons``.
     admissible : (states, doses) bool array
-        Doses that the design's rules allow for the next cohort; none at the planned end of the trial.
+        Doses that the design's rules allow for the next cohort; none at the planned end of the trial. Without rows if the states
+        ask for the next step only (`States.asks_open`).
     memory : (states, k) integer array
         The design's memory after this decision.
     margin : (states,) array or None
@@ -373,6 +392,16 @@ class Design(Settings, ABC):
         """Return the doses that titration may use, ``(states, doses)``, or ``None`` for all; titration precedes the own rule."""
         return None
 
+    def by_pairs(self, n: np.ndarray, y: np.ndarray) -> PairRule | None:
+        """Return the whole rule of a trial to its maximum sample size for pairs of counts at a dose, ``None`` if it is another.
+
+        Parameters
+        ----------
+        n, y : (pairs,) integer arrays
+            Patients and DLTs.
+        """
+        return None
+
     def remember(self, states: States, dose: np.ndarray) -> np.ndarray:
         """Return the memory, ``(states, n_memory)`` small integers, that accompanies the next dose; none by default."""
         return states.memory
@@ -492,15 +521,15 @@ class Design(Settings, ABC):
         Cohort sizes and limits refer to the escalation; only the design's own rules use counts outside it.
         """
         of_type("states", states, States, "dosefind.designs.replay.state_after(design, cohorts, n_doses) makes one")
-        # Counts of this type were made here; counts of other types may have any size.
-        if getattr(states.n, "dtype", None) != COUNT or getattr(states.y, "dtype", None) != COUNT:
+        if not states.made_here:
             states.check()
         planned_end = np.zeros(len(states), bool) if self.max_n is None else states.total >= self.max_n
         awaited = isinstance(states, TimedStates) and bool(states.pending.any())
         if planned_end.all() and not self.own_reasons and not awaited:
             nothing = np.full(len(states), NO_DOSE)
             reason = np.full(len(states), self.code("max_n"))
-            return Decision(nothing, nothing + 1, reason, np.zeros(states.n.shape, bool), self.remember(states, nothing))
+            admissible = np.zeros((len(states), states.n_doses), bool) if states.asks_open else _NOT_ASKED
+            return Decision(nothing, nothing + 1, reason, admissible, self.remember(states, nothing))
         proposal = self.propose(states) if beside is None else self.propose_beside(self.with_beside(states, beside), beside)
         empty = states.cohorts == 0
         # A state without patients starts whatever the rules propose; such states come alone in a walk, so usually there are none.
@@ -516,24 +545,31 @@ class Design(Settings, ABC):
         if waits is not None:
             reason = np.where(waits, self.code("wait"), reason)
         dose, reason = self._stopped(stops, dose, np.where(empty, self.code("start"), reason) if begins else reason)
-        admissible = np.ones(states.n.shape, bool) if proposal.open is None else proposal.open
-        if self.titration:
-            admissible = admissible | ((np.arange(states.n_doses) == dose[:, None]) & limits.single(states)[:, None])
-        if begins:
-            admissible = np.where(empty[:, None], np.arange(states.n_doses) == self.start - 1, admissible)
+        admissible = self._open(states, proposal.open, dose, empty) if states.asks_open else _NOT_ASKED
         # A trial at its planned end did not stop early for toxicity, but a design that ends by itself may end at the same time.
         ends_by_itself = (dose < 0) & (reason >= len(self.shared_reasons))
         for name, ends in [*limits.stops(self, states, dose), ("max_n", planned_end & ~ends_by_itself)]:
+            if not ends.any():
+                continue
             dose, reason = np.where(ends, NO_DOSE, dose), np.where(ends, self.code(name), reason)
             if isinstance(states, TimedStates):
                 # A limit ends enrolment; the trial ends once all outcomes are known.
                 open_still = ends & states.pending.any(axis=1)
                 dose, reason = np.where(open_still, WAIT, dose), np.where(open_still, self.code("wait"), reason)
-        admissible = admissible & ~planned_end[:, None]
+        if states.asks_open:
+            admissible = admissible & ~planned_end[:, None]
         size = limits.size(self, states, dose)
         if np.any((dose >= 0) & (size < 1)):
             raise InputError(f"{self.title}: planned_size must return at least one patient for each state")
         return Decision(dose, size, reason, admissible, self.remember(states, dose), proposal.margin)
+
+    def _open(self, states: States, by_rules: np.ndarray | None, dose: np.ndarray, empty: np.ndarray) -> np.ndarray:
+        """Return the doses open for the next cohort, before the planned end of the trial, ``(states, doses)``."""
+        index = np.arange(states.n_doses)
+        admissible = np.ones((len(states), states.n_doses), bool) if by_rules is None else by_rules
+        if self.titration:
+            admissible = admissible | ((index == dose[:, None]) & limits.single(states)[:, None])
+        return np.where(empty[:, None], index == self.start - 1, admissible) if empty.any() else admissible
 
     def _waits(self, states: States, dose: np.ndarray) -> np.ndarray | None:
         """Return the states in which the rules wait for pending outcomes, ``None`` if none are pending in any state."""
@@ -619,6 +655,8 @@ class Design(Settings, ABC):
         sizes = np.array(self.cohort_size)
         return sizes[np.minimum(states.cohorts, len(sizes) - 1)]
 
+
+_NOT_ASKED = np.zeros((0, 0), bool)
 
 # Reasons for a move, each with its word.
 _MOVES = {

@@ -8,7 +8,7 @@ doi:10.1093/biomet/92.4.863.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -174,10 +174,12 @@ class CRM(ModelBased):
 
     def propose(self, states: States) -> Proposal:
         best, too_toxic, _ = self._answers(states)
-        index, ceiling = np.arange(states.n_doses), self.ceiling(states)
-        admissible = (index <= ceiling[:, None]) & ~too_toxic[:, None]
-        dose = self.stepped_down(states, self.kept_up(states, np.minimum(best, ceiling), ceiling), admissible)
-        return Proposal(dose, {"too_toxic": too_toxic}, admissible)
+        ceiling = self.ceiling(states)
+        dose = self.kept_up(states, np.minimum(best, ceiling), ceiling)
+        if not (states.asks_open or self.titration or self.no_skip_down):
+            return Proposal(dose, {"too_toxic": too_toxic})
+        admissible = (np.arange(states.n_doses) <= ceiling[:, None]) & ~too_toxic[:, None]
+        return Proposal(self.stepped_down(states, dose, admissible), {"too_toxic": too_toxic}, admissible)
 
     def conclude(self, states: States) -> Selection:
         n, y = states.in_likelihood
@@ -428,19 +430,44 @@ class CRM(ModelBased):
     @cached_property
     def _decisive(self) -> Quadrature:
         """Return the quadrature of the values that a decision needs."""
-        return Quadrature(self._likelihood, self._decisive_columns)
+        # Frozen settings are hashable, which pyright does not see.
+        return _decisive(self._likelihood, self.curve, *self._decisive_values)  # type: ignore[arg-type]
 
     def _decisive_columns(self, nodes: Nodes) -> np.ndarray:
-        columns = nodes.probabilities(self.curve.coordinates) if self.recommend == "mean" else nodes.parameters()
-        if not self._judges_by_model:
-            return columns
-        return np.column_stack([columns, 1 - nodes.below(self.target, self.curve.coordinates[:1])])
+        return _decisive_columns(nodes, self.curve, *self._decisive_values)
+
+    @property
+    def _decisive_values(self) -> tuple[bool, float | None]:
+        """Return whether a decision needs all DLT rates, and the rate whose posterior tail at the lowest dose it needs."""
+        return self.recommend == "mean", self.target if self._judges_by_model else None
 
     @cached_property
     def _moments(self) -> Quadrature:
         """Return the quadrature of all values that a report shows."""
-        return Quadrature(self._likelihood, self._moment_columns)
+        return _moments(self._likelihood, self.curve)  # type: ignore[arg-type]
 
     def _moment_columns(self, nodes: Nodes) -> np.ndarray:
-        b = nodes.parameters()
-        return np.column_stack([b, b**2, nodes.probabilities(self.curve.coordinates)])
+        return _moment_columns(nodes, self.curve)
+
+
+def _decisive_columns(nodes: Nodes, curve: OneParameterCurve, by_mean: bool, judged: float | None) -> np.ndarray:
+    columns = nodes.probabilities(curve.coordinates) if by_mean else nodes.parameters()
+    return columns if judged is None else np.column_stack([columns, 1 - nodes.below(judged, curve.coordinates[:1])])
+
+
+def _moment_columns(nodes: Nodes, curve: OneParameterCurve) -> np.ndarray:
+    b = nodes.parameters()
+    return np.column_stack([b, b**2, nodes.probabilities(curve.coordinates)])
+
+
+# Designs that differ only in other settings share the grids of their quadrature.
+
+
+@lru_cache(maxsize=16)
+def _decisive(likelihood: Curve, curve: OneParameterCurve, by_mean: bool, judged: float | None) -> Quadrature:
+    return Quadrature(likelihood, lambda nodes: _decisive_columns(nodes, curve, by_mean, judged))
+
+
+@lru_cache(maxsize=16)
+def _moments(likelihood: Curve, curve: OneParameterCurve) -> Quadrature:
+    return Quadrature(likelihood, lambda nodes: _moment_columns(nodes, curve))

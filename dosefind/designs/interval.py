@@ -8,6 +8,7 @@ estimates.
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import cached_property
@@ -23,7 +24,7 @@ from ..isotonic import pool
 from ..protocol import FromTrial
 from ..trial import States
 from ..words import _, n_dlts, n_patients
-from .base import Beside, Design, Flag, Probability, Proposal, Selection
+from .base import Beside, Design, Flag, PairRule, Probability, Proposal, Selection
 from .rules import TIE, above, isotonic, nearest_isotonic, precision
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ MIN_ELIMINATION = 3
 _TAIL = 0.025
 # Limits are stored up to the maximum sample size, or this number of patients per dose; beyond it they are computed on request.
 _KEPT = 60
+# Number of states from which a compiled loop makes the final choice, if numba is there.
+_COMPILED = 2**15
 
 
 class _Limits(NamedTuple):
@@ -122,7 +125,7 @@ class IntervalDesign(Design):
         return super().idle() | ({} if self.extra_safe else {"offset": "without extra_safe = true"})
 
     def propose(self, states: States) -> Proposal:
-        return self._moved(states, self._moves(states.here(states.n), states.here(states.y)))
+        return self._moved(states, self._moves(*states.latest()))
 
     def propose_beside(self, states: States, beside: Beside) -> Proposal:
         """Return the moves by the rule for conflicts between backfilled doses and the current dose.
@@ -136,12 +139,21 @@ class IntervalDesign(Design):
         return self._moved(states, np.array([self._with_backfill(states, moves, beside.n, row)[0] for row in range(len(states))]))
 
     def conclude(self, states: States) -> Selection:
+        top_n, top_y = states.n[:, -1], states.y[:, -1]
+        return Selection(self._chosen(states), top_y <= self._limits(states.n).escalate[top_n])
+
+    def _chosen(self, states: States) -> np.ndarray:
+        """Return the dose selected as MTD, ``(states,)``."""
+        if len(states) >= _COMPILED and "numba" in sys.modules:
+            from .compiled import nearest_isotonic as chosen
+
+            (remaining,) = self._remaining(states.n, states.y)
+            return chosen(states.n, states.y, remaining, self.estimate_prior, self.target, self.mtd_below)
         tried = (states.n > 0) & self._admissible(states)
         estimate = isotonic(states.n, states.y, tried, self.estimate_prior)
         if self.mtd_below is not None:
             tried = tried & above(self.mtd_below, np.where(tried, estimate, 1.0))
-        top_n, top_y = states.n[:, -1], states.y[:, -1]
-        return Selection(nearest_isotonic(estimate, self.target, tried), top_y <= self._limits(states.n).escalate[top_n])
+        return nearest_isotonic(estimate, self.target, tried)
 
     def because(self, state: States, beside: Beside | None = None) -> str:
         decision = self.decide(state, beside)
@@ -265,13 +277,22 @@ class IntervalDesign(Design):
         return (y <= limits.escalate[n]).astype(int) - (y >= limits.deescalate[n])
 
     def _moved(self, states: States, move: np.ndarray) -> Proposal:
-        admissible = self._admissible(states)
         wanted = np.clip(states.last + move, 0, states.n_doses - 1)
         # Elimination removes a dose and all higher doses, so the remaining doses start at the lowest.
-        dose = np.minimum(wanted, admissible.sum(axis=1) - 1)
+        (remaining,) = states.by_counts(self._remaining)
+        dose = np.minimum(wanted, remaining - 1)
         # Doses open now: escalation is open only after few DLTs, and skips no level.
-        open_ = admissible & (np.arange(states.n_doses) <= (states.last + (move > 0))[:, None])
+        reach = np.minimum(states.last + (move > 0), remaining - 1)
+        open_ = np.arange(states.n_doses) <= reach[:, None] if states.asks_open else None
         return Proposal(dose, {"too_toxic": dose < 0}, open_)
+
+    def by_pairs(self, n: np.ndarray, y: np.ndarray) -> PairRule | None:
+        own = type(self)
+        as_here = all(getattr(own, name) is getattr(IntervalDesign, name) for name in ("decide", "propose", "remember", "_moved"))
+        others = self.titration or self.stopping or self.max_n_per_dose is not None or self.one_size is None or self.max_n is None
+        if not as_here or others or self.reads != "complete" or self.tracks != ("dlt",) or self.n_memory or self.own_reasons:
+            return None
+        return PairRule(self._moves(n, y).astype(np.int8), np.array([self._eliminated(n, y, dose) for dose in (0, 1)]))
 
     def _with_backfill(self, states: States, moves: np.ndarray, backfilled: np.ndarray, row: int) -> tuple[int, int | None]:
         """Return the number of levels that one state moves, and the dose index from which data were pooled in a conflict."""
@@ -299,19 +320,20 @@ class IntervalDesign(Design):
         return [sentence.format(level=lowest + 1, dlts=n_dlts(dlts), patients=n_patients(patients))]
 
     def _admissible(self, states: States) -> np.ndarray:
-        closed = self._closed(states.n, states.y)
-        if self.extra_safe:
-            closed[:, 0] |= self._closed(states.n[:, 0], states.y[:, 0], lowest=True)
-        # Dose by dose: to accumulate along a short axis is many times slower.
-        for dose in range(1, states.n_doses):
-            closed[:, dose] |= closed[:, dose - 1]
-        return ~closed
+        return np.arange(states.n_doses) < self._remaining(states.n, states.y)[0][:, None]
 
-    def _closed(self, n: np.ndarray, y: np.ndarray, lowest: bool = False) -> np.ndarray:
-        """Return whether the counts of a dose eliminate it; those of the ``lowest`` dose by both rules."""
+    def _remaining(self, n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray]:
+        """Return the number of doses that are not eliminated, which are the lowest, ``(states,)``."""
+        remaining = np.full(len(n), n.shape[1])
+        for dose in range(n.shape[1] - 1, -1, -1):
+            remaining[self._eliminated(n[:, dose], y[:, dose], dose)] = dose
+        return (remaining,)
+
+    def _eliminated(self, n: np.ndarray, y: np.ndarray, dose: int) -> np.ndarray:
+        """Return whether y DLTs in n patients at a dose index eliminate it."""
         limits = self._limits(n)
-        closed = y >= limits.eliminate[n]
-        return closed | (y >= limits.stop[n]) if lowest and self.extra_safe else closed
+        toxic = y >= limits.eliminate[n]
+        return toxic | (y >= limits.stop[n]) if dose == 0 and self.extra_safe else toxic
 
     def _limits(self, n: np.ndarray) -> _Limits:
         """Return limits for numbers of patients up to at least the largest n."""

@@ -62,8 +62,10 @@ def nearest_isotonic(estimate: np.ndarray, target: float, among: np.ndarray) -> 
 
 def highest(allowed: np.ndarray) -> np.ndarray:
     """Return the index of the last true value in each row, -1 if there is none."""
-    doses = allowed.shape[1]
-    return np.where(allowed.any(axis=1), doses - 1 - np.argmax(allowed[:, ::-1], axis=1), -1)
+    found = np.full(len(allowed), -1)
+    for dose, here in enumerate(allowed.T):
+        found[here] = dose
+    return found
 
 
 def lowest(found: np.ndarray) -> np.ndarray:

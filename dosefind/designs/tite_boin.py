@@ -267,7 +267,7 @@ class TITEBOIN(BOIN):
         if not self.conditions.rests_at_lowest:
             return np.zeros(len(states), bool)
         pending = states.pending[:, 0]
-        return (pending > 0) & self._closed(states.n[:, 0] - pending, states.y[:, 0], lowest=True)
+        return (pending > 0) & self._eliminated(states.n[:, 0] - pending, states.y[:, 0], 0)
 
     # Words and tables -----------------------------------------------------------------------------------------------
 

@@ -374,5 +374,8 @@ class OneParameterCurve(Curve):
             middle = (low + high) / 2
             total = np.exp(self.log_at(middle + u[:-1])[0]) + np.exp(self.log_at(middle + u[1:])[0])
             too_toxic = total > 2 * target
+            before = low, high
             low, high = np.where(too_toxic, middle, low), np.where(too_toxic, high, middle)
+            if np.array_equal(before[0], low) and np.array_equal(before[1], high):
+                break
         return (low + high) / 2

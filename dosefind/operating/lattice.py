@@ -22,7 +22,7 @@ from ..outcomes import LOG_ZERO, Rates, cells, log_rates
 from ..shown import Shown
 from ..threads import one_thread
 from ..trial import States, choice_labels
-from .tally import FIGURES, Days, EndedTrials, Figures
+from .tally import FIGURES, OVERDOSE_SHARES, SUMS, Days, EndedTrials, Figures, weighted
 from .walk import DEFAULT_MEMORY, Ends, walk
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Lattice(Shown):
         """Return the final states with the dose selected in each."""
         choice, not_reached = (np.concatenate([getattr(p, name) for p in self.selections]) for name in ("dose", "not_reached"))
         ends = self.ends
-        return EndedTrials(self.design, ends.n, ends.y, choice, not_reached, ends.reason, ends.visits, ends.more)
+        return EndedTrials(self.design, ends.n, ends.y, choice, not_reached, ends.reason, ends.visited, ends.more)
 
     @property
     def margin(self) -> float:
@@ -79,12 +79,13 @@ class Lattice(Shown):
     @one_thread
     def probabilities(self, truths: Any, rows: slice = slice(None)) -> np.ndarray:
         """Return the probability of each final state in each scenario, ``(states, scenarios)``."""
-        return self._probabilities(_log_terms(Rates(curve_values("truths", truths, self.n_doses))), rows)
+        return self._probabilities(_log_terms(Rates(curve_values("truths", truths, self.n_doses))), rows).T
 
     def _probabilities(self, log_terms: np.ndarray, rows: slice) -> np.ndarray:
+        """Return the probabilities of some final states, ``(scenarios, rows)``, from `_log_terms`."""
         ends = self.ends
-        n, *counts = (values[rows].astype(float) for values in (ends.n, ends.y, *ends.more))
-        exponent = np.column_stack([*cells(n, tuple(counts)), np.log(ends.ways[rows])]) @ log_terms
+        n, *counts = (values[rows].T.astype(float) for values in (ends.n, ends.y, *ends.more))
+        exponent = log_terms.T @ np.vstack([*cells(n, tuple(counts)), np.log(ends.ways[rows])])
         if log_terms.min() > LOG_ZERO:
             # exp is several times slower if it underflows; a probability of exactly 0 arises from certainty only.
             np.maximum(exponent, -700.0, out=exponent)
@@ -93,24 +94,29 @@ class Lattice(Shown):
     @one_thread
     def figures(self, truths: np.ndarray | Rates, overdose_limit: float = OVERDOSE_LIMIT, days: Days | None = None) -> Figures:
         """Return all operating characteristics in each scenario, ``(scenarios, doses)``, as plain arrays."""
-        table, widths, largest = 0.0, {}, self.trials.largest_sample
+        trials, largest = self.trials, self.trials.largest_sample
         rates = truths if isinstance(truths, Rates) else Rates(truths)
         truths, log_terms = rates.dlt, _log_terms(rates)
+        safe, which = np.unique(safe_doses(truths, overdose_limit), return_inverse=True)
+        table: Figures = {}
         for start in range(0, len(self.ends.n), _ROWS):
             rows = slice(start, start + _ROWS)
-            columns = self.trials.columns(rows, days, largest)
-            widths = {name: column.shape[1] for name, column in columns.items()}
-            side_by_side = np.hstack([np.ones((len(next(iter(columns.values()))), 1)), *columns.values()]).T
+            measures = trials.measures(rows, days, largest, safe)
+            # Its mean is the total probability of all final states.
+            measures["total"] = np.ones((len(measures["patients"]), 1))
             blocks = [
-                side_by_side @ self._probabilities(log_terms[:, i : i + _TRUTHS], rows) for i in range(0, len(truths), _TRUTHS)
+                weighted(measures, self._probabilities(log_terms[:, i : i + _TRUTHS], rows)) for i in range(0, len(truths), _TRUTHS)
             ]
-            table = table + np.hstack(blocks)
-        # The first column is all ones: its mean is the total probability of all final states.
-        total, *means = np.asarray(table)
-        worst = float(np.abs(total - 1).max())
+            for name in measures:
+                part = np.concatenate([block[name] for block in blocks])
+                table[name] = table[name] + part if start else part
+        worst = float(np.abs(table.pop("total") - 1).max())
         if worst > 1e-9:
             raise ArithmeticError(f"the probabilities of all final states of {self.design.title} sum to 1 only within {worst:.1e}")
-        return self.trials.split(np.transpose(means), widths, safe_doses(truths, overdose_limit))
+        table |= {name: of_patients(table["patients"]) for name, of_patients in SUMS.items()}
+        for name in OVERDOSE_SHARES:
+            table[name] = np.take_along_axis(table[name], which[:, None], axis=1)
+        return {name: table[name] if extent else table[name][:, 0] for name, extent in FIGURES.items() if name in table}
 
     @one_thread
     def under(
