@@ -1342,7 +1342,12 @@ def selfcheck(ctx: click.Context, on: datetime | None, details: bool, force: boo
         ctx.exit(1)
 
 
-@main.command(examples=("explore configs/nct05962762.toml --out explore.html",))
+@main.command(
+    examples=(
+        "explore configs/nct05962762.toml --out explore.html",
+        "explore examples/nct05948982/course/trial.toml --out course.html --force",
+    )
+)
 @_config
 @click.option("--force", is_flag=True, help="Overwrite.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File of the page, such as explore.html.")

@@ -435,6 +435,7 @@ def test_progress_estimates_the_time_left(calls, left, monkeypatch, capsys):
 MADE_BY = {
     "Analysis": "analyze",
     "EndpointSummary": "summarize_endpoints",
+    "Explorer": "explore",
     "SelfCheck": "selfcheck",
     "InputError": "load_protocol",
     "Lattice": "lattice",

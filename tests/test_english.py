@@ -144,9 +144,9 @@ def test_terms_are_found_in_strings_docstrings_and_comments(tmp_path):
 VERBS = frozenset(
     word
     for words in (
-        "Add Append Attach Begin Build Calculate Check Compare Compute Count Defer Describe Discard Draw Empty End Enumerate",
+        "Add Append Attach Begin Build Calculate Check Compare Compute Copy Count Defer Describe Discard Draw Empty End Enumerate",
         "Exclude Fill Find Follow Give Group Handle Identify Judge Keep Let List Load Make Map Merge Move Note Open Pass Print",
-        "Put Raise Rank Read Record Refuse Reject Render Report Restore Return Run Save Select Send Set Show Silence Simulate",
+        "Put Raise Rank Read Record Refuse Reject Render Report Restore Return Run Save Select Send Set Show Silence Simulate Sort",
         "Start State Store Walk Write Yield",
     )
     for word in words.split()

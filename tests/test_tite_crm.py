@@ -1,6 +1,7 @@
 """TITE-CRM: posteriors against dfcrm and a fine grid, weights, and what pending outcomes may not change."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -213,7 +214,7 @@ def test_with_all_weights_1_it_is_the_crm_bit_for_bit(settings):
     # Pending, but followed up to the end of the window; by the schedule from day 56 on.
     patients = [[(d, t, u if u is None else 84) for d, t, u in each] for each in random_trials(200, 5)]
     timed = states(patients, 5)
-    complete = States(**{name: getattr(timed, name) for name in States.__dataclass_fields__})
+    complete = States(**{field.name: getattr(timed, field.name) for field in fields(States)})
     for one in (timed, complete):
         ours, theirs = plan.propose(one), plain.propose(complete)
         assert ours.dose.tolist() == theirs.dose.tolist()

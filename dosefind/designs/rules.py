@@ -63,8 +63,8 @@ def nearest_isotonic(estimate: np.ndarray, target: float, among: np.ndarray) -> 
 def highest(allowed: np.ndarray) -> np.ndarray:
     """Return the index of the last true value in each row, -1 if there is none."""
     found = np.full(len(allowed), -1)
-    for dose, here in enumerate(allowed.T):
-        found[here] = dose
+    for dose, inside in enumerate(allowed.T):
+        found[inside] = dose
     return found
 
 

@@ -68,7 +68,7 @@ class ByPairs:
         return self._sorted(words, code, remaining, ways, paths, after, multiplicity, ends)
 
     def _choose(self, states: int, size: int, total: int) -> None:
-        """Decide whether the walk continues compiled, by the number of children to come if states keep growing as they do."""
+        """Set whether the walk continues compiled, by the number of children to come if states keep growing as they do."""
         steps = -(-(self.max_n - total) // self.size)
         # Growth declines by and by; children are states before they are merged.
         self._growth = min(states / self._last, size + 1.0) if self._last else 1.0
@@ -77,7 +77,7 @@ class ByPairs:
         self._compiled = self._compiled or (states * (size + 1) > COMPILED / 40 and children > COMPILED)
 
     def _expected(self, states: int, ends: bool) -> float:
-        """Return about how many states follow so many."""
+        """Return about how many states follow this number of states."""
         # All that end are merged whatever the next dose would be.
         return (0.8 if ends else 1.0) * self._growth * states
 

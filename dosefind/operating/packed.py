@@ -34,7 +34,7 @@ class Packing:
     n_of, y_of : (pairs,) integer arrays
         Patients and DLTs of each pair, by its rank.
     first : (patients + 1,) integer array
-        Rank of the pair of so many patients without a DLT; -1 for a number of patients that no dose can have.
+        Rank of the pair of each number of patients without a DLT; -1 for a number of patients that no dose can have.
     n_words
         Words of each state: those of the pairs, then as many again for each count besides DLTs.
     """
@@ -75,7 +75,7 @@ class Packing:
         return ((word >> self.shift[dose]) & self.mask).view(np.int64)
 
     def after(self, pair: np.ndarray, size: int) -> np.ndarray:
-        """Return the rank of each pair after so many more patients without a DLT.
+        """Return the rank of each pair after this number of further patients without a DLT.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class Packing:
 
 @lru_cache(maxsize=64)
 def packing_of(n_doses: int, patients: tuple[int, ...], further: int) -> Packing:
-    """Return the packing of so many doses, each with one of these numbers of patients."""
+    """Return the packing of this number of doses, each with one of these numbers of patients."""
     return Packing(n_doses, patients, further)
 
 

@@ -144,7 +144,7 @@ class EndedTrials:
         days
             See `Days`.
         largest_sample
-            Largest sample size that has a label; the labels begin at 0.
+            Largest number of patients that has a label; the labels begin at 0.
         safe : integer array or None
             Numbers of doses that are not overdoses for which the overdosing columns are needed; ``None`` for all, 0 to the number
             of doses.

@@ -355,8 +355,8 @@ def _followed(
     """Return some children, decided."""
     parent, outcome = children.parent, children.outcome
     dose, ways, paths = front.code[parent], _ways(design, front, children), front.paths[parent]
-    one = int(front.size[0]) if (front.size == front.size[0]).all() else None
-    size = front.size[parent] if one is None else np.full(len(parent), one, COUNT)
+    same = (front.size == front.size[0]).all()
+    size = np.full(len(parent), front.size[0]) if same else front.size[parent]
     increments, _ = _tables(design.tracks, int(front.size.max()))
     dlts = outcome if design.tracks == ("dlt",) else increments[0][size, outcome]
     visits = None if front.visits is None else front.visits[parent]
@@ -452,9 +452,9 @@ def _refuse_far_too_large(design: Design, n_doses: int, going: list[int], row_by
     """Raise if a walk would reach the memory limit much later, as predicted from its first cohorts.
 
     States are counts at doses, two numbers each, so that the number of running states is at most a polynomial of degree
-    2 x doses in the number of cohorts. Its root of this order is nearly a straight line: at a third of the cohorts, the line
-    through the last three overestimated the largest number by a factor of at most 1.7 in walks of three to eight doses, and before by
-    2.7. Where doses have a maximum number of patients, or the trial stops at a number, growth declines, and it was at most 5.5.
+    2 x doses in the number of cohorts. Its root of this order is nearly a straight line: the line through the last three numbers
+    overestimated the largest by a factor of at most 2.7 in walks of three to eight doses. Where doses have a maximum number of
+    patients, or the trial stops at a number, growth declines, and it was at most 7.2.
     While doses are abandoned with few patients, as in the 3+3, the number grows by the same factor with each cohort instead, for
     about three quarters of the cohorts that a trial can have, and the total number of states is about five times the number running
     then.
@@ -496,15 +496,14 @@ def _refuse_far_too_large(design: Design, n_doses: int, going: list[int], row_by
         roots = np.array(going[-3:]) ** (1 / (2 * n_doses))
         slope, level = np.polyfit(np.arange(-2, 1), roots, 1)
         expected = max(level + slope * (cohorts - done), 0.0) ** (2 * n_doses) * bytes_each
-        times = _FAR_WITH_CAPS if any(cap is not None for cap in caps) else _FAR if 3 * done >= cohorts else _FAR_AT_FIRST
+        times = _FAR if all(cap is None for cap in caps) else _FAR_WITH_CAPS
     if expected > times * limit:
         raise WalkTooLarge(_too_large(design, sum(going), expected, limit, "a later cohort would need about"))
 
 
-# A walk is rejected if the prediction of its size exceeds this multiple of the memory limit: in the first third of the cohorts,
-# later, and where the number of patients at a dose is limited; predicted from this number of cohorts on.
-_FAR_AT_FIRST, _FAR, _FAR_WITH_CAPS = 4, 2.5, 10
-_FORESEEN = 8
+# A walk is rejected if the prediction of its size exceeds this multiple of the memory limit: without and with a limit of the
+# number of patients at a dose. It is predicted from this number of cohorts on.
+_FAR, _FAR_WITH_CAPS, _FORESEEN = 4.0, 10.0, 8
 
 
 def _too_large(design: Design, walked: int, needed: float, limit: int, when: str) -> str:
