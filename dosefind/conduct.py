@@ -241,11 +241,16 @@ def _stagger(trial: _Trial) -> Iterator[Finding]:
     """Report patients who started too early after another; a dose not in the protocol is staggered like the next level up."""
     slots = slots_of(trial.evaluated, trial.protocol)
     for level in range(1, trial.protocol.n_doses + 1):
-        group = [slot for slot in slots if slot.near == level]
-        for place, slot in enumerate(group):
-            rules = trial.rules(slot.start)
-            starts = {other.subject: other.start for other in group[:place]}
-            for wait in waits(group[:place], level, (), rules):
+        for place, slot in enumerate(slots):
+            if slot.near != level:
+                continue
+            # Levels have the numbers of the version by which the start is judged.
+            version = trial.amended.in_force(slot.start)
+            rules, numbered = version.treatment, _numbered(slots[: place + 1], trial.protocol.doses, version.doses)
+            near = numbered[-1].near
+            group = [other for other in numbered[:-1] if other.near == near]
+            starts = {other.subject: other.start for other in group}
+            for wait in waits(group, near, (), rules):
                 if wait.rule == "stagger" and wait.day is not None and slot.start < wait.day:
                     days = 0 if rules.stagger is None else rules.stagger.days
                     before = starts[wait.subject]
@@ -647,12 +652,10 @@ def _as_started(slot: Slot, joins: Collection[str]) -> tuple[int, int, int, int,
 
 def slots_of(evaluated: Evaluated, protocol: Protocol) -> list[Slot]:
     """Return the patients who received the product, as the rules on starts use them."""
-    amounts = protocol.doses.amounts
     found = []
     for patient, status in zip(evaluated.patients, evaluated.statuses, strict=True):
         if status.part in UNTREATED:
             continue
-        above = next((level for level, amount in enumerate(amounts, start=1) if patient.amount <= amount), len(amounts))
         found.append(
             Slot(
                 subject=status.subject,
@@ -661,11 +664,28 @@ def slots_of(evaluated: Evaluated, protocol: Protocol) -> list[Slot]:
                 end=status.end,
                 closed=status.closed is not None,
                 dated=not status.unresolved,
-                near=status.level or above,
+                near=status.level or _next_up(patient.amount, protocol.doses),
                 amount=patient.amount,
             )
         )
     return found
+
+
+def _numbered(slots: Sequence[Slot], now: Doses, then: Doses) -> list[Slot]:
+    """Return patients with the level numbers of another version of the protocol."""
+    if now.amounts == then.amounts:
+        return list(slots)
+    numbers = (0, *now.numbers_in(then))
+    found = []
+    for slot in slots:
+        level = numbers[slot.level or 0] or None
+        found.append(slot._replace(level=level, near=level or _next_up(slot.amount, then)))
+    return found
+
+
+def _next_up(amount: float, doses: Doses) -> int:
+    """Return the lowest level whose dose is at least an amount, the top level if there is none."""
+    return next((level for level, dose in enumerate(doses.amounts, start=1) if amount <= dose), len(doses.amounts))
 
 
 def _next_at(trial: _Trial, level: int, left: bool, rolling: bool) -> Start:

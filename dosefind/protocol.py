@@ -122,6 +122,10 @@ class Doses(Settings):
         """Return all amounts, with their unit."""
         return f"{', '.join(f'{amount:g}' for amount in self.amounts)} {self.unit}"
 
+    def numbers_in(self, other: Doses) -> tuple[int, ...]:
+        """Return the number that each dose level has in another version of the protocol, 0 for none."""
+        return tuple(other.amounts.index(amount) + 1 if amount in other.amounts else 0 for amount in self.amounts)
+
     @field_validator("amounts")
     @classmethod
     def _amounts_increase(cls, amounts: tuple[float, ...]) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -343,3 +343,49 @@ FAULTS = {
 }
 
 test_fault_is_caught = faults(FAULTS)
+
+
+INSERTED = """
+[[amendment]]
+date = 2024-03-20
+doses.amounts = [1, 2, 3, 5]
+treatment.stagger.levels = [4]
+scenarios."none toxic" = [0.01, 0.02, 0.02, 0.03]
+scenarios.low = [0.02, 0.03, 0.05, 0.10]
+scenarios."top is MTD" = [0.05, 0.10, 0.15, 0.27]
+scenarios."middle is MTD" = [0.10, 0.15, 0.25, 0.40]
+scenarios."low is MTD" = [0.25, 0.30, 0.40, 0.55]
+scenarios."all toxic" = [0.45, 0.50, 0.60, 0.70]
+"""
+# Dose and first infusion, 28 days followed: three by the 3+3 at the doses of the first version, and a group at the top dose.
+STARTS = [(1, "2024-01-01"), (1, "2024-01-02"), (1, "2024-01-03"), (3, "2024-02-07"), (3, "2024-02-08"), (3, "2024-02-09")]
+TOP = [(5, "2024-03-12"), (5, "2024-03-13"), (5, "2024-03-14")]
+
+
+def inserted(folder, starts):
+    protocol = load(folder, INSERTED)
+    rows = ["subject,dose,infusion_1,last_contact"]
+    for place, (dose, start) in enumerate(starts, start=1):
+        rows.append(f"A{place},{dose},{start},{date.fromisoformat(start) + timedelta(28)}")
+    (folder / "patients.csv").write_text("\n".join(rows) + "\n")
+    (folder / "events.csv").write_text("subject,term,grade,related,start,serious\n")
+    return protocol, dsf.read_patients(folder / "patients.csv", protocol, events=folder / "events.csv")
+
+
+def test_cohorts_of_an_earlier_version_stay_planned_after_a_dose_is_inserted(tmp_path):
+    """By the first version dose 3 followed dose 1: its cohort is part of the escalation, whatever doses were inserted later."""
+    protocol, data = inserted(tmp_path, STARTS)
+    before = next_dose(protocol, data, date(2024, 3, 19), replay=True)
+    after_it = next_dose(protocol, data, date(2024, 3, 20), replay=True)
+    assert [(one.proposal.action, one.amounts[one.proposal.level - 1]) for one in (before, after_it)] == [("escalate", 5)] * 2
+    assert (after_it.proposal.set_aside, after_it.proposal.other_reading, after_it.deviations.get("3+3")) == ((), None, None)
+    protocol, data = inserted(tmp_path, STARTS + TOP)
+    found = next_dose(protocol, data, date(2024, 4, 12), replay=True)
+    assert (found.proposal.action, found.proposal.mtd, found.proposal.set_aside) == ("stop", "4", ())
+
+
+def test_staggering_is_by_the_level_numbers_of_the_version_in_force_at_the_start(tmp_path):
+    protocol, data = inserted(tmp_path, STARTS + TOP)
+    found = findings(evaluate(data, protocol, date(2024, 4, 12)), protocol)
+    close = [one.subjects for one in found if one.rule == "patients too close together"]
+    assert close == [("A7", "A8"), ("A8", "A9")]

@@ -25,7 +25,6 @@ from ..conduct import SETTINGS, Finding, Start, earliest, findings, in_turn
 from ..config import Trial
 from ..decisions import Recorded, agrees, check_form, decisions_on_file, renumbered
 from ..designs import Design
-from ..designs.replay import departures
 from ..evaluability import DesignCounts, Evaluated, SeriousEvent, Status, UnseenSerious, evaluate, safety_set, unseen_serious
 from ..evaluability.evaluated import Kind
 from ..evaluability.window import followed_after_last
@@ -44,6 +43,7 @@ from .paused_starts import starts_in_pause
 from .periods import course_rows, extrapolated
 from .proposals import (
     Asked,
+    AskedThen,
     Recommendation,
     as_begun,
     as_read,
@@ -460,7 +460,7 @@ def next_dose(
         chains.append(chain)
     known = [renumbered(one, amended.in_force(one.as_of).doses.amounts, protocol.doses.amounts) for one in on_file]
     # What was planned was planned at the assigned doses: an administered dose is known only afterwards.
-    planned = _planned(designs, trial, protocol.n_doses, evaluated.weighted)
+    planned = _planned(designs, trial, protocol, evaluated.weighted)
     rules = _Rules(trial, protocol, binding, planned, known)
     whole, evaluated = evaluated, escalation_of(planned[binding], evaluated, known)
     _refuse_too_many_patients(evaluated)
@@ -579,7 +579,7 @@ class _Rules:
 
     def asked(self, evaluated: Evaluated, names: Collection[str]) -> dict[str, Asked]:
         """Return designs with patients at their administered doses."""
-        on = {name: _versions(name, self.trial, evaluated.weighted) for name in names}
+        on = {name: _versions(name, self.trial, self.protocol, evaluated.weighted) for name in names}
         return {name: _at_administered(self.planned[name], evaluated, on[name]) for name in names}
 
     def proposals(
@@ -616,10 +616,10 @@ class _Rules:
         return self.proposals(evaluated, asked, holds, in_full=False)[self.binding]
 
 
-def _planned(designs: Mapping[str, Design], trial: Trial, n_doses: int, weighted: Sequence[Weighted]) -> dict[str, Asked]:
+def _planned(designs: Mapping[str, Design], trial: Trial, now: Protocol, weighted: Sequence[Weighted]) -> dict[str, Asked]:
     """Return the designs by which cohorts were planned; which patients had left, and when, was known then."""
     each = ((name, design.with_weighted(weighted)) for name, design in designs.items())
-    return {name: Asked(design, n_doses, _versions(name, trial, weighted)) for name, design in each}
+    return {name: Asked(design, now.n_doses, _versions(name, trial, now, weighted)) for name, design in each}
 
 
 def _at_administered(planned: Asked, evaluated: Evaluated, on: Callable[[date], Asked | None] | None) -> Asked:
@@ -648,8 +648,11 @@ def _with_meanwhile(words: str, proposal: Recommendation) -> str:
     return _("{action}; without the hold, by the outcomes known now: {own}").format(action=words, own=own.words)
 
 
-def _versions(name: str, trial: Trial, weighted: Sequence[Weighted]) -> Callable[[date], Asked | None] | None:
-    """Return the design of this name by the day, where there are amendments; ``None`` on a day with other dose levels."""
+def _versions(name: str, trial: Trial, now: Protocol, weighted: Sequence[Weighted]) -> Callable[[date], Asked | None] | None:
+    """Return the design of this name by the day, where there are amendments; ``None`` on a day without it.
+
+    It is asked, and answers, with the level numbers of the version ``now``.
+    """
     if not trial.amended:
         return None
     known: dict[date, Asked | None] = {}
@@ -658,10 +661,19 @@ def _versions(name: str, trial: Trial, weighted: Sequence[Weighted]) -> Callable
         then = trial.in_force(day)
         rules = then.protocol
         version = rules.record.version_date
+        # A later version can have doses that the present one lacks.
+        if version > now.record.version_date:
+            return None
         if version not in known:
-            same = rules.doses.amounts == trial.amended[-1].protocol.doses.amounts and name in rules.designs
-            known[version] = Asked(then.designs[name].with_weighted(weighted), rules.n_doses) if same else None
+            known[version] = _of_version(then, rules.doses.numbers_in(now.doses)) if name in rules.designs else None
         return known[version]
+
+    def _of_version(then: Trial, numbers: tuple[int, ...]) -> Asked:
+        same = then.protocol.doses.amounts == now.doses.amounts
+        own = {number: level for level, number in enumerate(numbers, start=1)}
+        left = [one._replace(level=own[one.level]) for one in weighted if one.level in own]
+        asked = Asked(then.designs[name].with_weighted(left), then.protocol.n_doses, on)
+        return asked if same else AskedThen(asked, numbers, on)
 
     return on
 
@@ -953,7 +965,12 @@ def _deviations(asked: dict[str, Asked], evaluated: Evaluated) -> dict[str, tupl
             if under_way := still_needed(one, evaluated) if trial is trials[-1] else 0:
                 cohorts = filled(cohorts, trial, under_way, 0)
             # Where there are several trials, of each what concerns its last cohort.
-            of_all = departures(one.design, cohorts, one.n_doses, one.states(cohorts))
+            # Each cohort is judged by the version in force when it began.
+            counted = [group for group in trial.members if any(trial[subject].counts for subject in group.subjects)]
+            begun = [*counted, *trial.members[-1:]][: len(cohorts)]
+            versions = [one.on(trial[group.subjects[0]].first) for group in begun]
+            of_each = {id(version): version.departures(cohorts) for version in versions}
+            of_all = [each for at, version in enumerate(versions, 1) for each in of_each[id(version)] if each.cohort == at]
             followed += [each for each in of_all if trial is evaluated or each.cohort == len(cohorts)]
         if followed:
             found[name] = tuple(dict.fromkeys(followed))

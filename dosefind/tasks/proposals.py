@@ -26,7 +26,7 @@ from .._check import MOST_COUNTED, InputError
 from ..decisions import Recorded
 from ..designs import Design, limits
 from ..designs.base import Beside
-from ..designs.replay import followed, state_after
+from ..designs.replay import departures, followed, state_after
 from ..evaluability import MOST_BY_COHORT, Completion, Evaluated, Followed, Members, Status
 from ..exposure import PartCourses
 from ..shown import Shown
@@ -36,6 +36,7 @@ from .steps import NextStep, move_words, step_from, steps_from, stop_words, with
 
 __all__ = [
     "Asked",
+    "AskedThen",
     "Awaited",
     "Recommendation",
     "as_begun",
@@ -281,6 +282,14 @@ class Asked:
             return followed(self.design, cohorts, self.n_doses)
         return tuple(self.state(cohorts[:place]) for place in range(len(cohorts) + 1))
 
+    def departures(self, cohorts: Sequence[Cohort]) -> tuple[Departure, ...]:
+        """Return the differences between these cohorts and those of a trial that followed the design."""
+        return departures(self.design, cohorts, self.n_doses, self.states(cohorts))
+
+    def size(self, cohorts: Sequence[Cohort], level: int) -> int:
+        """Return the size of a cohort at a level after these cohorts."""
+        return int(limits.size(self.design, self.state(cohorts), np.full(1, level - 1))[0])
+
     def step(self, cohorts: Sequence[Cohort], others: Sequence[Cohort] = ()) -> NextStep:
         """Return what the design does next after these counts."""
         return self.explained(self.steps([_Question(cohorts, others)])[0])
@@ -368,7 +377,7 @@ class Asked:
         dose, days = np.full(shape, NO_DOSE), np.zeros(shape, int)
         for row, one in enumerate(each):
             for place, (level, passed, own_window) in enumerate(one.patients):
-                dose[row, place], days[row, place] = level - 1, round(passed * window / max(own_window, 1))
+                dose[row, place], days[row, place] = level - 1, passed * window // max(own_window, 1)
         return FollowUps(window, dose, days, np.array([one.late for one in each], COUNT))
 
     def _key(self, cohorts: Sequence[Cohort]) -> Any:
@@ -383,6 +392,76 @@ class Asked:
             n[level - 1] += patients
             y[level - 1] += dlts
         return tuple(n), tuple(y), level - 1, patients, dlts, len(cohorts)
+
+
+class AskedThen(Asked):
+    """The design of another version of the protocol, asked and answering with the level numbers of the version in force now.
+
+    A dose that the other version does not have is in no count of it.
+    """
+
+    def __init__(self, then: Asked, numbers: Sequence[int], on: Callable[[date], Asked | None] | None = None) -> None:
+        super().__init__(then.design, then.n_doses, on)
+        self._inner, self._numbers = then, tuple(numbers)
+        self._level = {now: level for level, now in enumerate(self._numbers, start=1)}
+        # Answers by their identity, each with that of the other version.
+        self._answers: dict[int, tuple[NextStep, NextStep]] = {}
+
+    def steps(self, questions: Sequence[_Question]) -> list[NextStep]:
+        """Return what the design does next after each of some counts, without the reason."""
+        return [self._now(step) for step in self._inner.steps([self._of_then(question) for question in questions])]
+
+    def explained(self, step: NextStep) -> NextStep:
+        """Return a step with its reason, which has the level numbers of the other version."""
+        if self.explains == "nothing" or id(step) not in self._answers:
+            return step
+        return replace(step, reason=self._inner.explained(self._answers[id(step)][1]).reason)
+
+    def state(self, cohorts: Sequence[Cohort]) -> States:
+        """Return the state of the trial after these cohorts, at the levels of the other version."""
+        return self._inner.state(self._cohorts(cohorts))
+
+    def size(self, cohorts: Sequence[Cohort], level: int) -> int:
+        """Return the size of a cohort at a level after these cohorts."""
+        if level in self._level:
+            return self._inner.size(self._cohorts(cohorts), self._level[level])
+        return self._inner.size((), max((own for now, own in self._level.items() if now < level), default=1))
+
+    def departures(self, cohorts: Sequence[Cohort]) -> tuple[Departure, ...]:
+        """Return the differences between these cohorts and those of a trial that followed the design."""
+        places = [place for place, cohort in enumerate(cohorts, start=1) if cohort.level in self._level]
+        found = []
+        for one in self._inner.departures(self._cohorts(cohorts)):
+            given, planned, level = one.given, one.planned, self._numbers[one.level - 1]
+            if one.kind in ("level", "stopped"):
+                given = level
+            if one.kind == "level" and isinstance(planned, int):
+                planned = self._numbers[planned - 1]
+            found.append(replace(one, cohort=places[one.cohort - 1], given=given, planned=planned, level=level))
+        return tuple(found)
+
+    def _cohorts(self, cohorts: Sequence[Cohort]) -> list[Cohort]:
+        return [cohort._replace(level=self._level[cohort.level]) for cohort in cohorts if cohort.level in self._level]
+
+    def _of_then(self, question: _Question) -> _Question:
+        courses, followed = question.courses, question.followed
+        if courses is not None:
+            n, y, complete = ([of[now - 1] for now in self._numbers] for of in (courses.n, courses.y, courses.complete))
+            courses = courses._replace(n=tuple(n), y=tuple(y), complete=tuple(complete))
+        if followed is not None:
+            patients = ((self._level[now], *days) for now, *days in followed.patients if now in self._level)
+            followed = followed._replace(patients=tuple(patients))
+        cohorts, others, pending = map(self._cohorts, (question.cohorts, question.others, question.pending))
+        return _Question(cohorts, tuple(others), tuple(pending), courses, followed)
+
+    def _now(self, step: NextStep) -> NextStep:
+        if id(step) not in self._answers:
+            level = None if step.level is None else self._numbers[step.level - 1]
+            mtd = step.mtd if step.mtd in (None, "none") else str(self._numbers[int(step.mtd) - 1])
+            admissible = tuple(self._numbers[open_ - 1] for open_ in step.admissible)
+            now = replace(step, level=level, mtd=mtd, admissible=admissible)
+            self._answers[id(step)] = self._answers[id(now)] = (now, step)
+        return self._answers[id(step)][0]
 
 
 def _states(keys: Sequence[Any]) -> States:
@@ -1291,9 +1370,7 @@ def still_needed(asked: Asked, evaluated: Evaluated) -> int:
     # The size is that of the version in force when the cohort was begun.
     asked = asked.on(evaluated[evaluated.members[-1].subjects[0]].first)
     cohorts = without_further(evaluated).cohorts
-    before = asked.state(cohorts[:-1] if counted else cohorts)
-    level = np.full(1, evaluated.members[-1].level - 1)
-    return max(0, int(limits.size(asked.design, before, level)[0]) - counted)
+    return max(0, asked.size(cohorts[:-1] if counted else cohorts, evaluated.members[-1].level) - counted)
 
 
 def filled(cohorts: list[Cohort], evaluated: Evaluated, missing: int, dlts: int) -> list[Cohort]:
