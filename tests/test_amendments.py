@@ -12,11 +12,13 @@ from dosefind.cli import main
 from dosefind.conduct import findings
 from dosefind.config import build_designs, protocol_schema
 from dosefind.decisions import read_decisions, record_decision
-from dosefind.evaluability import evaluate
+from dosefind.evaluability import Completion, Followed, evaluate
 from dosefind.protocol import Amendment
 from dosefind.show.pages.next_dose import last_days
 from dosefind.tasks import stamp
 from dosefind.tasks.next_dose import next_dose
+from dosefind.tasks.proposals import Asked
+from dosefind.trial import Cohort
 
 from .made_up import day, event, patient, trial
 from .peers import ROOT
@@ -389,3 +391,31 @@ def test_staggering_is_by_the_level_numbers_of_the_version_in_force_at_the_start
     found = findings(evaluate(data, protocol, date(2024, 4, 12)), protocol)
     close = [one.subjects for one in found if one.rule == "patients too close together"]
     assert close == [("A7", "A8"), ("A8", "A9")]
+
+
+def test_cohort_of_a_decision_is_treated_as_decided_though_dlts_came_to_be_known_after_it(tmp_path):
+    """The answer is as cautious as without the decision, which did not know of the DLTs; the cohort is no deviation."""
+    protocol, path = load(tmp_path), tmp_path / "decisions.csv"
+    people = [patient(f"P{n}", 1 + n // 3, 1 + 36 * (n // 3) + n % 3) for n in range(6)]
+    at = replace(next_dose(protocol, trial(*people, last=69), day(69)))
+    record_decision(path, at.record("level 3", "as recommended"))
+    late = [replace(one, events=(event(45),)) if n in (3, 4) else one for n, one in enumerate(people)]
+    data = trial(*late, patient("P6", 3, 70), last=80)
+    for decisions, decided in ((path, {"P6"}), (None, set())):
+        found = next_dose(protocol, data, decisions=decisions)
+        assert (found.proposal.action, found.proposal.mtd) == ("stop", "1")
+        assert found.treated_as_decided == decided
+        other = found.proposal.other_reading
+        assert {*found.proposal.set_aside, *(other.set_aside if other else ())} == {"P6"}
+
+
+def test_follow_up_in_a_shorter_window_is_rounded_down():
+    """15 of 28 days are 7.5 of 14: a patient never has more follow-up than there was."""
+    design = dsf.TITEBOIN(target=0.25, n_doses=3, window_days=14)
+    asked = Asked(design, 3)
+    halves = [
+        Completion((0,), [Cohort(1, 3, 0)], 1, (), (Cohort(1, 1, 0),), None, Followed(((1, days, of),), 0))
+        for days, of in ((15, 28), (7, 14), (8, 14))
+    ]
+    words = [asked.explained(step).reason for step in asked.after_each(halves)]
+    assert words[0] == words[1] != words[2]

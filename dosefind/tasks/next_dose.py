@@ -49,6 +49,7 @@ from .proposals import (
     as_read,
     by_dose,
     closed_from,
+    decided_for,
     either,
     escalation_of,
     filled,
@@ -213,6 +214,12 @@ class NextDose(Shown):
     def evaluated_for(self, design: str) -> Evaluated:
         """Return the patients as the proposal of a design reads them: unplanned cohorts inside or outside the escalation."""
         return as_read(self.evaluated, self.proposals[design].set_aside)
+
+    @property
+    def treated_as_decided(self) -> frozenset[str]:
+        """Return the patients of cohorts that were started at the level of the committee's last decision by then."""
+        cohorts = (cohort for cohort in self.evaluated.members if decided_for(self.evaluated, cohort, self.decided) is not None)
+        return frozenset(subject for cohort in cohorts for subject in cohort.subjects)
 
     @property
     def serious(self) -> tuple[SeriousEvent, ...]:

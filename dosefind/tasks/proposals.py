@@ -43,6 +43,7 @@ __all__ = [
     "as_read",
     "by_dose",
     "closed_from",
+    "decided_for",
     "either",
     "escalation_of",
     "filled",
@@ -1029,16 +1030,30 @@ def _closed_by(status: Status, day: date) -> bool:
 
 def _decided(evaluated: Evaluated, cohort: Members, known: Sequence[Recorded]) -> bool:
     """Return whether the committee's last decision by the start of a cohort was for its level, all DLTs of that day being known."""
+    first, last = evaluated[cohort.subjects[0]].first, decided_for(evaluated, cohort, known)
+    begun = {status.subject for status in evaluated.statuses if status.has_dlt and not _came_after(status, first)}
+    return last is not None and begun <= last.known_dlts
+
+
+def decided_for(evaluated: Evaluated, cohort: Members, known: Sequence[Recorded]) -> Recorded | None:
+    """Return the committee's last decision by the start of a cohort if it was for its level.
+
+    Parameters
+    ----------
+    evaluated
+        The patients at the data cutoff.
+    cohort
+        The cohort.
+    known
+        Decisions of the committee, with the level numbers in force at the data cutoff date.
+    """
     first = evaluated[cohort.subjects[0]].first
     # To resume, to add a dose or to choose the RP2D leaves the decision before it as it was.
     about = (
         decision for decision in reversed(known) if decision.as_of <= first and decision.about in ("level", "MTD", "stop", "wait")
     )
     last = next(about, None)
-    if last is None or (last.about, last.level) != ("level", cohort.level):
-        return False
-    begun = {status.subject for status in evaluated.statuses if status.has_dlt and not _came_after(status, first)}
-    return begun <= last.known_dlts
+    return None if last is None or (last.about, last.level) != ("level", cohort.level) else last
 
 
 def _proposal(asked: Asked, evaluated: Evaluated, opened: Recorded | None) -> Recommendation:

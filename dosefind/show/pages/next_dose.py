@@ -360,19 +360,24 @@ class Conduct:
         both = readings(self.found.proposal)
         if both is None:
             return []
-        own = {"subjects": _some(both.subjects), "design": self.design}
+        decided = [subject for subject in both.subjects if subject in self.found.treated_as_decided]
+        unplanned = [subject for subject in both.subjects if subject not in decided]
+        said = []
+        if unplanned:
+            words = _("{subjects}: treated where {design} had not planned it.")
+            said.append(filled(words, subjects=_some(unplanned), design=self.design))
+        if decided:
+            words = _("{subjects}: treated as the committee decided, before it knew of every DLT that is known now.")
+            said.append(filled(words, subjects=_some(decided)))
         if both.agree:
-            words = _(
-                "{subjects}: treated where {design} had not planned it. Read as part of the escalation or as outside it, the next "
-                "step is the same."
-            )
-            return [filled(words, **own)]
+            words = _("Read as part of the escalation or as outside it, the next step is the same.")
+            return [joined([*said, text(words)], " ")]
         words = _(
-            "{subjects}: treated where {design} had not planned it. Read as part of the escalation: {inside}; read as outside it: "
-            "{outside}. The more cautious reading is taken: {taken}."
+            "Read as part of the escalation: {inside}; read as outside it: {outside}. The more cautious reading is taken: {taken}."
         )
         taken = _("inside the escalation") if both.taken == "inside" else _("outside the escalation")
-        return [filled(words, inside=both.inside.words, outside=both.outside.words, taken=taken, **own)]
+        read = filled(words, inside=both.inside.words, outside=both.outside.words, taken=taken)
+        return [joined([*said, read], " ")]
 
     def _others(self) -> list[Text]:
         """Return what the other designs recommend, in few words."""
