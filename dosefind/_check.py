@@ -29,7 +29,6 @@ __all__ = [
     "MOST_DOSES",
     "MOST_SEED",
     "NAME",
-    "SENTENCE",
     "Checked",
     "InputError",
     "Problem",
@@ -59,7 +58,6 @@ MISSING: Any = object()
 
 # Text that a terminal or a file can show: no control characters.
 NAME = r"^[^\x00-\x1f\x7f-\x9f]{1,200}$"
-SENTENCE = r"^[^\x00-\x1f\x7f-\x9f]+$"
 KEY = r"^[A-Za-z0-9+_-]{1,40}$"
 
 # Maximum number of patients in one trial. Counts are 16-bit integers (`trial.COUNT`): the margin up to 32,767 leaves room for the
@@ -241,7 +239,6 @@ _KINDS = {
 }
 _PATTERNS = {
     NAME: "must be text of 1 to 200 characters, none of them a control character",
-    SENTENCE: "must be text without control characters",
     KEY: "must be a name of 1 to 40 letters, digits, '+', '_' or '-'",
 }
 

@@ -5,6 +5,7 @@ Trials may be pooled only in a quantity that has the same meaning in all of them
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
@@ -149,7 +150,8 @@ class Borrowing(Checked):
             raise InputError(problem)
         cumulative = self.dose == "cumulative"
         settings: dict[str, Any] = {
-            "pooled": self._words(protocol),
+            # Of a long name of a record, as much as the model takes.
+            "pooled": textwrap.shorten(self._words(protocol).replace(protocol.record.id, protocol.record.id[:40]), 200),
             "trials": tuple(
                 TrialDoses(
                     name=name,

@@ -34,6 +34,8 @@ def config(designs=DESIGNS, **changed):
         "binding": None,
     }
     table.pop("borrowing", None)
+    # Their visits are those of three infusions.
+    table.pop("endpoints", None)
     for key, values in changed.items():
         table[key] = table.get(key, {}) | values
     return dsf.Protocol.read(table)

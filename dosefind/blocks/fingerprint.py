@@ -27,7 +27,7 @@ __all__ = ["UnknownError", "fingerprint", "is_own", "package_hash"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # Rooms that show results, or call what makes them: no result of a block depends on them.
-ABOVE = {"summaries.py", "tasks", "plots", "show", "cli.py", "__main__.py"}
+ABOVE = {"summaries.py", "validation", "tasks", "plots", "show", "cli.py", "__main__.py"}
 
 # Entries that Python and pydantic add to the dictionary of a class; values of fields are part of an instance.
 _NOTED = {

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from .._check import MISSING, NAME, SENTENCE, Checked, InputError, Problem, counts, one_of, reach
+from .._check import MISSING, NAME, Checked, InputError, Problem, counts, one_of, reach
 from ..words import _
 from .base import Amounts, Positive, _binomial, _log_binomial
 from .logistic2 import Logistic2, over_windows
@@ -210,7 +210,7 @@ class HierarchicalLogistic(Checked):
            [3, 3, 0]])
     """
 
-    pooled: Annotated[str, Field(pattern=SENTENCE, strict=True)]
+    pooled: Text
     trials: Annotated[tuple[TrialDoses, ...], Field(min_length=1, max_length=50)]
     reference: Positive
     exchangeable: Exchangeable

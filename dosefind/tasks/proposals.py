@@ -78,16 +78,21 @@ class Awaited:
         Why no further patient completes the current cohort; empty where that is not so.
     missing_data
         Those of the subjects for whom data are missing, so that no date can be given.
+    then
+        The step that follows whatever the outcomes are, where readings of unplanned cohorts differ until then; otherwise ``None``.
     """
 
     patients: tuple[str, ...]
     rule: str = ""
     further: str = ""
     missing_data: tuple[str, ...] = ()
+    then: NextStep | None = None
 
     def reason(self, steps: Sequence[NextStep | Recommendation]) -> str:
         """Return why the design waits, in words, with the steps to which the outcomes can lead."""
         words = _("depends on the outcome of {patients}: {steps}")
+        if self.then is not None:
+            words = _("awaits the outcome of {patients}; whatever it is, the next step is then: {steps}")
         if self.rule:
             words = _("{rule}: {patients}; once they are known: {steps}")
         clauses = [words.format(rule=self.rule, patients=", ".join(self.patients), steps=either(steps))]
@@ -546,11 +551,10 @@ def in_the_end(
         same = {name: getattr(answer, name) for name in ("action", "level", "size", "reason", "admissible", "mtd", "not_reached")}
         answers.append((way, replace(step, **same)))
     steps = [step for _, step in answers]
-    reason = proposal.awaited.reason(steps)
     if _agree(steps):
-        words = _("awaits the outcome of {patients}; whatever it is, the next step is then: {step}")
-        reason = words.format(patients=", ".join(proposal.awaited.patients), step=either(steps))
-    return replace(proposal, completions=tuple(answers), reason=reason)
+        awaited = replace(proposal.awaited, then=steps[0])
+        return replace(proposal, awaited=awaited, reason=awaited.reason(steps))
+    return replace(proposal, completions=tuple(answers), reason=proposal.awaited.reason(steps))
 
 
 def once_filled(
