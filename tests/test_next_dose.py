@@ -511,8 +511,8 @@ def test_a_decision_now_is_that_of_every_completion(people, after, shuffle: rand
         if one.action == "wait":
             assert found.evaluated.n_pending
             assert len({(step.level, step.size, step.mtd, step.not_reached) for _, step in one.completions}) > 1
-            then = [one.awaited.then] if one.awaited.then else [step for _, step in one.completions]
-            assert one.reason == one.awaited.reason(then)
+            steps = [one.awaited.then] if one.awaited.then else [step for _, step in one.completions]
+            assert one.reason == one.awaited.reason(steps)
         elif one.action == "fill":
             assert one.level == read.members[-1].level
         elif short_of(read, rules):
