@@ -53,9 +53,11 @@ DESIGNS: dict[str, dict[str, Any]] = {
     "rolling-6": {"kind": "rolling-6"},
     "BLRM": {"kind": "blrm", "prior": {"mean": [-2.2, 0.0], "sd": [2.0, 1.0]}},
     "BLRM-course": {"kind": "blrm-course", "prior": HAZARD},
+    "TITE-BOIN": {"kind": "tite-boin"},
+    "TITE-CRM": {"kind": "tite-crm", "skeleton": {"halfwidth": 0.05, "mtd_level": 2}},
 }
-# The same design if its dose groups may overlap.
-OVERLAP = "BLRM-course, overlap"
+# Those that gain time if dose groups may overlap, which is shown too.
+OVERLAPPING = ("BLRM-course", "TITE-BOIN", "TITE-CRM")
 FIGURES = {
     "correct": "true MTD, %",
     "none": "no MTD, %",
@@ -90,7 +92,7 @@ def of_designs(pattern: str, n_trials: int, designs: Mapping[str, Any] = DESIGNS
     given = {"n_trials": n_trials, "seed": SEED, "per_28_days": [PER_28_DAYS], "scenarios": [SCENARIO]}
     made = dsf.calendar(trial(PATTERNS[pattern], designs), **given)
     for design in designs:
-        overlaps = ("as written", "if allowed") if designs[design]["kind"] == "blrm-course" else ("as written",)
+        overlaps = ("as written", "if allowed") if design in OVERLAPPING else ("as written",)
         for overlap in overlaps:
             found = made.sel(overlap=overlap, design=design).isel(accrual=0, scenario=0)
             figures = {}
@@ -101,7 +103,7 @@ def of_designs(pattern: str, n_trials: int, designs: Mapping[str, Any] = DESIGNS
                 # DLTs of different doses are not independent: an upper bound of the error.
                 each |= {"dlts": float(dlts.sum()), "overdose": float(found[f"overdose_selected{suffix}"])}
                 figures |= {f"{name}{suffix}": value for name, value in each.items()}
-            name = design if overlap == "as written" else OVERLAP
+            name = design if overlap == "as written" else f"{design}, overlap"
             yield {"name": f"{pattern}/{name}", "status": "done", "n_trials": n_trials} | figures
 
 
@@ -155,7 +157,7 @@ def hazard_table(pattern: str, rows: list[dict[str, Any]] | None = None) -> pd.D
         of_pattern, _, design = row["name"].partition("/")
         if of_pattern == pattern:
             table[design] = [_with_error(name, row[name], row[f"{name}_se"]) for name in FIGURES]
-    return pd.DataFrame(table, index=list(FIGURES.values()))
+    return pd.DataFrame(table, index=list(FIGURES.values())).T
 
 
 def borrowing_table(rows: list[dict[str, Any]] | None = None) -> pd.DataFrame:
