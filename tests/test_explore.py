@@ -288,9 +288,7 @@ def file(page, tmp_path_factory):
 
 
 def ready(browser, file, width=1280, address="", **context):
-    shown, heard = opened(browser, file, width, **context)
-    if address:
-        shown.evaluate("address => { location.hash = address }", address)
+    shown, heard = opened(browser, file, width, address.removeprefix("#"), **context)
     shown.wait_for_selector("#rates-title")
     return shown, heard
 

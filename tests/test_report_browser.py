@@ -64,14 +64,16 @@ def browser():
         opened.close()
 
 
-def opened(browser, file, width, **context):
+def opened(browser, file, width, address="", **context):
     """A page, with all that the browser says of it and asks for."""
     page = browser.new_context(viewport={"width": width, "height": 900}, **context).new_page()
     heard: list[str] = []
     page.on("console", lambda one: heard.append(one.text))
     page.on("pageerror", lambda one: heard.append(str(one)))
-    page.on("request", lambda one: heard.append(one.url) if one.url != file.as_uri() and one.url != "data:," else None)
-    page.goto(file.as_uri())
+    page.on(
+        "request", lambda one: heard.append(one.url) if one.url.partition("#")[0] != file.as_uri() and one.url != "data:," else None
+    )
+    page.goto(f"{file.as_uri()}#{address}" if address else file.as_uri())
     return page, heard
 
 

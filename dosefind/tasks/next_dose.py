@@ -976,7 +976,7 @@ def _deviations(asked: dict[str, Asked], evaluated: Evaluated) -> dict[str, tupl
             counted = [group for group in trial.members if any(trial[subject].counts for subject in group.subjects)]
             begun = [*counted, *trial.members[-1:]][: len(cohorts)]
             versions = [one.on(trial[group.subjects[0]].first) for group in begun]
-            of_each = {id(version): version.departures(cohorts) for version in versions}
+            of_each = {key: version.departures(cohorts) for key, version in {id(version): version for version in versions}.items()}
             of_all = [each for at, version in enumerate(versions, 1) for each in of_each[id(version)] if each.cohort == at]
             followed += [each for each in of_all if trial is evaluated or each.cohort == len(cohorts)]
         if followed:
