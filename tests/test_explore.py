@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 import dosefind as dsf
+from benchmarks.explore import CONFIG
 from dosefind.cli import main
 from dosefind.figures import OPERATING
 from dosefind.tasks.decision_graph import decision_graph
@@ -37,48 +38,6 @@ SOURCE = ROOT / "explore"
 BUILDERS = Path(os.environ.get("DOSEFIND_EXPLORE_MODULES", SOURCE / "node_modules"))
 # Sums of the same products in another order, over at most some ten thousand final states: measured, 3e-14 of the value.
 ROUNDING = {"rtol": 1e-12, "atol": 1e-12}
-FIVE_DOSES = """
-[record]
-id = "FIVE"
-title = "five doses, thirty patients"
-population = "adults"
-product = "synthetic"
-version_date = 2024-01-01
-source = "synthetic"
-
-[doses]
-amounts = [1, 2, 3, 4, 5]
-unit = "mg"
-
-[treatment]
-infusion_days = [1]
-dlt_window_days = 28
-no_overlap = true
-
-[limits]
-cohort_size = 3
-max_n = 30
-
-[target]
-rate = 0.25
-interval = [0.16, 0.33]
-
-[scenarios]
-"rising" = [0.05, 0.10, 0.25, 0.40, 0.55]
-
-[designs."3+3"]
-kind = "3+3"
-
-[designs.crm]
-kind = "crm"
-skeleton = { halfwidth = 0.05, mtd_level = 3 }
-
-[designs.boin]
-kind = "boin"
-
-[designs.keyboard]
-kind = "keyboard"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +53,7 @@ def page(trial):
 @pytest.fixture(scope="module")
 def five(tmp_path_factory):
     path = tmp_path_factory.mktemp("five") / "five.toml"
-    path.write_text(FIVE_DOSES)
+    path.write_text(CONFIG)
     return dsf.load_trial(path)
 
 
@@ -414,7 +373,7 @@ def test_an_address_that_is_not_one_of_the_page_does_nothing(browser, file):
 @pytest.mark.browser
 def test_hostile_names_are_text(browser, tmp_path):
     """A protocol, its title, a scenario and a unit with markup in their names."""
-    text = FIVE_DOSES
+    text = CONFIG
     for plain in ('"FIVE"', '"five doses, thirty patients"', '"rising"', '"synthetic"', '"mg"'):
         text = text.replace(plain, json.dumps(HOSTILE))
     path = tmp_path / "hostile.toml"

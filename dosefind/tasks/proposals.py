@@ -1079,7 +1079,7 @@ def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
     now = None
     if asked.reads_pending and any(evaluated.open):
         now = _worked_out(asked, evaluated, [asked.known_now(evaluated)])
-        now = _unless_suspected(asked, evaluated, now)
+        now = _unless_data_are_missing(asked, evaluated, now)
         if asked.explains != "all" and now.action not in ("stop", "wait"):
             # What it does once all outcomes are known is shown beside it, and does not change it.
             return replace(now, completions=())
@@ -1096,7 +1096,7 @@ def _by_its_rules(asked: Asked, evaluated: Evaluated) -> Recommendation:
     return replace(found, completions=ways)
 
 
-def _unless_suspected(asked: Asked, evaluated: Evaluated, now: Recommendation) -> Recommendation:
+def _unless_data_are_missing(asked: Asked, evaluated: Evaluated, now: Recommendation) -> Recommendation:
     """Return what a design that decides with pending outcomes does ``now``, or to wait where patients for whom data are missing
     would lead lower if they had a DLT: an event on file that may be one, or, where follow-up has a weight, no assessment although
     the window has ended.
