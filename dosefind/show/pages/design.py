@@ -13,7 +13,7 @@ from ...config import Trial
 from ...figures import percent
 from ...plots.style import unit
 from ...tasks.stamps import plain
-from ...words import _, language, marked
+from ...words import _, marked
 from ..content import (
     Answer,
     Answers,
@@ -32,7 +32,7 @@ from ..content import (
 )
 from . import common, plan
 from .pause_rules import pause_section
-from .pieces import assumed, facts, labels, limits, method
+from .pieces import assumed, limits, method
 from .plan import Plan
 from .settings import setting_words, value_words
 
@@ -50,16 +50,7 @@ def design_report(trial: Trial, *, curve: str | None = None, progress: Callable[
     sections += [plan.zero(planned), plan.sensitivities(planned), _method(planned), limits(protocol, "planned")]
     sections += [assumed(planned.stamp), plan.references(planned, [planned.binding])]
     sections += [_checklist(sections), _annex(planned)]
-    version = protocol.record.version_date.isoformat()
-    return Document(
-        title=filled(_("{protocol}: design report"), protocol=data(protocol.record.id)),
-        subtitle=filled(_("Protocol version of {day}"), day=version),
-        language=language(),
-        date=version,
-        facts=facts(protocol, planned.oc.attrs, ("binding", text(data(planned.binding)))),
-        sections=tuple(sections),
-        labels=labels(),
-    )
+    return plan.document(planned, _("{protocol}: design report"), _("Protocol version of {day}"), sections)
 
 
 def _decisions(planned: Plan) -> Section:

@@ -22,15 +22,15 @@ from ...tasks import decision_table as table_of
 from ...tasks import paths as paths_of
 from ...tasks.calendar import middle_scenario
 from ...tasks.stamps import stamp
-from ...words import _
-from ..content import Block, Bullets, Figure, Paragraph, Section, Table, Text, data, filled, table, text
+from ...words import _, language
+from ..content import Block, Bullets, Document, Figure, Paragraph, Section, Table, Text, data, filled, table, text
 from . import common
 from .analysis import Estimates, engine_words
 from .calendar import calendar_section
 from .comparison import Comparison
 from .optimum import optimum_section
 from .paths import Paths
-from .pieces import sensitivity_table
+from .pieces import facts, labels, sensitivity_table
 from .table import decisions, explained
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ __all__ = [
     "all_rules",
     "all_sensitivities",
     "best_policy",
+    "document",
     "decision_tables",
     "detection",
     "durations",
@@ -321,6 +322,21 @@ def _percentiles(chances: np.ndarray, numbers: np.ndarray) -> tuple[int, int]:
 def first_paths(plan: Plan) -> Paths:
     """Return the paths of the first two cohorts of the primary design."""
     return Paths(paths_of(plan.trial, plan.binding, cohorts=2))
+
+
+def document(plan: Plan, title: str, subtitle: str, sections: Sequence[Section]) -> Document:
+    """Return sections as a document; ``title`` has a place for the protocol, ``subtitle`` for the day of its version."""
+    protocol = plan.protocol
+    version = protocol.record.version_date.isoformat()
+    return Document(
+        title=filled(title, protocol=data(protocol.record.id)),
+        subtitle=filled(subtitle, day=version),
+        language=language(),
+        date=version,
+        facts=facts(protocol, plan.oc.attrs, ("binding", text(data(plan.binding)))),
+        sections=tuple(sections),
+        labels=labels(),
+    )
 
 
 def tree(plan: Plan, found: Paths) -> tuple[Figure, ...]:

@@ -14,7 +14,7 @@ from ...config import Trial
 from ...figures import percent
 from ...plots.style import amount, unit
 from ...protocol import Protocol
-from ...words import _, counted, language, marked, n_days
+from ...words import _, counted, marked, n_days
 from ..content import (
     Block,
     Bullets,
@@ -32,7 +32,7 @@ from ..content import (
 )
 from . import common, plan
 from .pause_rules import pause_section
-from .pieces import facts, labels, method
+from .pieces import method
 from .plan import Plan
 from .settings import setting_words, value_words
 
@@ -171,16 +171,8 @@ def protocol_text(
     sections += annex
     queries.section = str(len(sections) + 1)
     sections.append(_listed(queries))
-    version = protocol.record.version_date.isoformat()
-    return Document(
-        title=filled(_("{protocol}: statistical section of the protocol"), protocol=data(protocol.record.id)),
-        subtitle=filled(_("Draft for the protocol version of {day}"), day=version),
-        language=language(),
-        date=version,
-        facts=facts(protocol, planned.oc.attrs, ("binding", text(data(planned.binding)))),
-        sections=tuple(sections),
-        labels=labels(),
-    )
+    title = _("{protocol}: statistical section of the protocol")
+    return plan.document(planned, title, _("Draft for the protocol version of {day}"), sections)
 
 
 def _doses(protocol: Protocol) -> str:
